@@ -1,0 +1,137 @@
+"""What a plugin of each kind must offer; ``tests/contracts`` holds every registered plugin to it.
+
+A builder takes its kind's inputs positionally and its own options keyword-only; it returns one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from mercli.types import Clip, Feature, LabelScheme, Segment, Streams, StreamSettings, Transcript
+
+if TYPE_CHECKING:
+    import torch
+
+    from mercli.types import FloatArray
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """Data that an encoder's weights have seen: figures for it are never published as transfer."""
+
+    corpus: str
+    split: str
+    speakers: tuple[str, ...] = ()
+
+
+class Encoder(Protocol):
+    """Turns one modality of aligned streams into features; built by ``builder(*, options)``.
+
+    ``encode`` receives streams whose modality is present. A feature without a valid row means: nothing found here.
+    """
+
+    modality: str
+    dim: int
+    settings: StreamSettings
+    weights: str
+    trained_on: tuple[TrainedOn, ...]
+
+    def to(self, device: str) -> None:
+        """Move the network, where there is one, to ``cpu`` or ``cuda:i``."""
+        ...
+
+    def encode(self, batch: Sequence[Streams]) -> list[Feature]:
+        """Return one feature (T, dim) per item, in order."""
+        ...
+
+
+@dataclass(eq=False)
+class Batch:
+    """Padded features of B segments.
+
+    ``values`` {m: float32 (B, T_m, D_m)}, ``valid`` {m: bool (B, T_m)}, ``present`` bool (B, M) in the order of
+    ``modalities``; ``targets`` (B,) class indices, (B, K) for many-of and values; ``log_prior`` (B, K) where training
+    adjusts logits by each corpus's own prior.
+    """
+
+    modalities: tuple[str, ...]
+    values: Mapping[str, torch.Tensor]
+    valid: Mapping[str, torch.Tensor]
+    present: torch.Tensor
+    targets: torch.Tensor | None = None
+    log_prior: torch.Tensor | None = None
+
+
+@dataclass(eq=False)
+class HeadOutput:
+    """``logits`` (B, K) and named extras (gates, attention maps)."""
+
+    logits: torch.Tensor
+    extras: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Head(Protocol):
+    """A ``torch.nn.Module`` over features; built by ``builder(dims, scheme, *, options)``.
+
+    ``dims`` {modality: D}. ``forward`` is finite for every non-empty subset of its modalities.
+    """
+
+    modalities: tuple[str, ...]
+
+    def __call__(self, batch: Batch) -> HeadOutput:
+        """Return logits (B, K) and extras."""
+        ...
+
+    def loss(self, output: HeadOutput, batch: Batch) -> torch.Tensor:
+        """Return the scalar training loss for ``batch.targets``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A unit a reader leaves out, and why."""
+
+    id: str
+    reason: str
+
+
+class CorpusReader(Protocol):
+    """Reads a raw corpus; built by ``builder(*, options)``. Never writes inside it.
+
+    ``read`` yields each clip before its segments, and what it leaves out with the reason.
+    """
+
+    scheme: LabelScheme
+
+    def read(self, root: Path, name: str) -> Iterator[Clip | Segment | Excluded]:
+        """Stream clips, segments and exclusions of corpus ``name``; raise ``DataError`` where the root is not this corpus."""
+        ...
+
+    def card(self) -> Mapping[str, Any]:
+        """Return what ``corpus.yaml`` keeps: licence, policies, known overlaps, what separates the splits."""
+        ...
+
+
+class Transcriber(Protocol):
+    """Finds the words of a clip; built by ``builder(*, options)``."""
+
+    def transcribe(self, medium: Path, audio: Callable[[], Iterable[FloatArray]] | None) -> Transcript | None:
+        """Return the transcript, or ``None`` where this source has none.
+
+        ``audio()`` streams 16 kHz mono float32 chunks from the start of the clip; ``None`` where there is no audio.
+        """
+        ...
+
+
+class Engine(Protocol):
+    """Spreads units of work; built by ``builder(*, options)``."""
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield ``work(item)`` in the order of ``items``."""
+        ...

@@ -1,0 +1,52 @@
+"""Errors that users meet: each says what is wrong, with what, what was expected, and one command that helps.
+
+Exit codes are part of the interface (docs/exit-codes.md); only ``cli/app.py`` turns an error into one.
+"""
+
+from __future__ import annotations
+
+
+class MerError(Exception):
+    """A failure the user can act on.
+
+    ``message``: lower case, the offending thing quoted, then what was expected. ``hint``: one command or action.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(MerError):
+    """A preset, ``--set`` or option value that cannot be used."""
+
+    exit_code = 3
+
+
+class DataError(MerError):
+    """A corpus, medium, manifest, store or bundle that cannot be used."""
+
+    exit_code = 4
+
+
+class PluginError(MerError):
+    """A plugin that is unknown, broken or cannot run here."""
+
+    exit_code = 5
+
+
+class MissingExtra(PluginError):  # noqa: N818 - named in the design; the suffix would say it twice
+    """A plugin whose optional packages are not installed."""
+
+
+class DeviceError(PluginError):
+    """A device that was asked for and is not there."""
+
+
+class PartialError(MerError):
+    """The command finished, and some units failed; ``failures.jsonl`` or the output says which and why."""
+
+    exit_code = 6

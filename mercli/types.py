@@ -1,0 +1,176 @@
+"""The few types every stage shares.
+
+Frozen dataclasses; times are seconds from the start of the clip, intervals half-open; segment ids are
+``corpus/clip/segment``. A missing modality is ``None`` with a reason, never zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float32]
+    BoolArray = NDArray[np.bool_]
+    ByteArray = NDArray[np.uint8]
+
+Modality = Literal["audio", "face", "text"]
+MODALITIES: tuple[Modality, ...] = ("audio", "face", "text")
+
+Label = str | float | dict[str, float]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording of a corpus: its media files (absolute or relative to the corpus root) and length in seconds."""
+
+    id: str
+    corpus: str
+    video: str | None = None
+    audio: str | None = None
+    image: str | None = None
+    duration: float | None = None
+    sha256: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A spoken word: ``[start, end)`` in seconds, confidence in 0..1 where the source gives one."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a clip that carries labels: what is said, by whom, when, and which modalities must not be used."""
+
+    id: str
+    clip_id: str
+    start: float
+    end: float | None = None
+    region: str | None = None
+    speaker: str | None = None
+    sex: str | None = None
+    dialogue: str | None = None
+    turn: int | None = None
+    text: str | None = None
+    text_source: str | None = None
+    text_trust: float | None = None
+    language: str | None = None
+    words: tuple[Word, ...] = ()
+    masked: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """What an encoder needs decoded: audio rate in Hz, face frames per second, side of the face crop in pixels."""
+
+    audio_rate: int = 16_000
+    face_fps: float = 5.0
+    face_size: int = 112
+    face_margin: float = 0.0
+    max_frames: int | None = None
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was said in a clip, where the words come from, and how far they can be trusted (0..1)."""
+
+    text: str
+    source: str
+    words: tuple[Word, ...] = ()
+    language: str | None = None
+    trust: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Streams:
+    """One segment's aligned raw material.
+
+    ``audio`` float32 (N,) mono at ``audio_rate``; ``faces`` uint8 (F, H, W, 3) RGB with ``face_times`` (F,) seconds and
+    ``face_confidence`` (F,), 0 where the frame has no face; ``transcript`` with word times. ``missing`` gives the
+    reason for each absent modality.
+    """
+
+    audio: FloatArray | None = None
+    audio_rate: int = 16_000
+    faces: ByteArray | None = None
+    face_times: FloatArray | None = None
+    face_confidence: FloatArray | None = None
+    transcript: Transcript | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Feature:
+    """A sequence of vectors: ``values`` float32 (T, D), ``times`` float32 (T, 2) seconds, ``valid`` bool (T,)."""
+
+    values: FloatArray
+    times: FloatArray
+    valid: BoolArray
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureBundle:
+    """A segment's features by modality; ``None`` where the modality is absent, with its reason in ``missing``."""
+
+    segment_id: str
+    features: Mapping[str, Feature | None]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LabelScheme:
+    """What is predicted: ``one-of`` K names, ``many-of`` K names, or ``values`` (K dimensions in ``low..high``)."""
+
+    name: str
+    kind: Literal["one-of", "many-of", "values"]
+    names: tuple[str, ...]
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Labels of a source scheme in a target scheme; ``None`` drops the label, and every drop is counted."""
+
+    source: str
+    target: str
+    table: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one clip or segment; ``docs/schemas/prediction.schema.json`` publishes its form.
+
+    ``scores`` gives a probability per name; ``label`` is ``None`` when the model abstained or an ``error`` occurred;
+    ``shares`` are exact Shapley shares per modality.
+    """
+
+    id: str
+    clip: str
+    start: float
+    end: float | None
+    scheme: str
+    scores: Mapping[str, float]
+    label: str | None
+    run: str
+    target: Label | None = None
+    fold: str | None = None
+    modalities: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    text: str | None = None
+    text_source: str | None = None
+    text_trust: float | None = None
+    shares: Mapping[str, float] | None = None
+    error: str | None = None
