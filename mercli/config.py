@@ -1,0 +1,215 @@
+"""One frozen model per command; every fault is told with its path and the known keys.
+
+Order: defaults < ``base:`` preset < preset < ``--set a.b=value``. An ordinary flag is the spelling of one ``--set``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mercli import presets
+from mercli.errors import ConfigError
+from mercli.registry import near
+from mercli.types import MODALITIES, Modality
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Choice(_Frozen):
+    """A plugin by name, with its options."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Config(_Frozen):
+    """What every command's config shares; ``main`` is the field whose plugin bare ``--set`` keys speak to."""
+
+    command: ClassVar[str] = ""
+    main: ClassVar[str | None] = None
+    data: str = "data"
+    runs: str = "runs"
+
+
+class PrepareConfig(Config):
+    """``mer prepare``: a raw corpus becomes a manifest."""
+
+    command: ClassVar[str] = "prepare"
+    main: ClassVar[str | None] = "corpus"
+    corpus: Choice
+    root: str
+    name: str | None = None
+    split: str | None = None
+    seed: int = 0
+    hash: bool = False
+    dry_run: bool = False
+
+
+class Recipe(_Frozen):
+    """How features are made from a clip: a bundle carries it, so that ``predict`` makes them the same way."""
+
+    encoders: dict[Modality, Choice]
+    face: Literal["speaker", "largest", "all", "whole"] = "speaker"
+    transcriber: Choice = Choice(name="auto")
+    precision: Literal["fp32"] = "fp32"
+
+
+EMBEDDED: dict[Modality, Choice] = {m: Choice(name=f"embedded-{m}") for m in MODALITIES}
+
+
+class ExtractConfig(Config):
+    """``mer extract``: segments become features in the store."""
+
+    command: ClassVar[str] = "extract"
+    corpora: tuple[str, ...] = Field(min_length=1)
+    recipe: Recipe = Recipe(encoders=EMBEDDED)
+    modalities: tuple[Modality, ...] = MODALITIES
+    engine: Choice = Choice(name="local")
+    batch: int = Field(default=16, ge=1)
+    device: str = "auto"
+    strict: bool = False
+    max_fail: float = Field(default=1.0, ge=0, le=1)
+
+
+class FitConfig(Config):
+    """What ``train`` and ``loco`` share: corpora, head, and how it is fitted."""
+
+    main: ClassVar[str | None] = "head"
+    corpora: tuple[str, ...] = Field(min_length=1)
+    recipe: Recipe = Recipe(encoders=EMBEDDED)
+    modalities: tuple[Modality, ...] = MODALITIES
+    head: Choice = Choice(name="late")
+    seeds: int = Field(default=1, ge=1)
+    seed: int = 0
+    epochs: int = Field(default=60, ge=1)
+    patience: int = Field(default=10, ge=1)
+    batch: int = Field(default=32, ge=1)
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    modality_dropout: float = Field(default=0.2, ge=0, lt=1)
+    adjust_prior: bool = True
+    device: str = "auto"
+
+
+class TrainConfig(FitConfig):
+    """``mer train``: a fusion head on stored features."""
+
+    command: ClassVar[str] = "train"
+
+
+class LocoConfig(FitConfig):
+    """``mer loco``: leave one corpus out."""
+
+    command: ClassVar[str] = "loco"
+    corpora: tuple[str, ...] = Field(min_length=2)
+    score: Literal["test", "all"] = "test"
+
+
+class PredictConfig(Config):
+    """``mer predict``: clips become emotions."""
+
+    command: ClassVar[str] = "predict"
+    main: ClassVar[str | None] = "transcriber"
+    model: tuple[str, ...] = ("embedded",)
+    text: str | None = None
+    transcriber: Choice = Choice(name="auto")
+    windows: str | None = None
+    by_speech: bool = False
+    face: Literal["speaker", "largest", "all", "whole"] | None = None
+    prior: str = "uniform"
+    explain: bool = False
+    abstain: float = Field(default=0.0, ge=0, le=1)
+    device: str = "auto"
+    jobs: int = Field(default=1, ge=1)
+    strict: bool = False
+
+
+C = TypeVar("C", bound=Config)
+PRESETTED: tuple[type[Config], ...] = (ExtractConfig, TrainConfig, LocoConfig, PredictConfig)
+
+
+def override(text: str) -> tuple[str, Any]:
+    """Split ``a.b=value`` at the first ``=``; the value is JSON, else text. Raises ``ConfigError`` without ``=``."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set '{text}' has no '=', expected key=value")
+    try:
+        return key.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return key.strip(), value
+
+
+def _place(model: type[Config], key: str) -> list[str]:
+    """Return the path of a ``--set`` key: a bare key that is no field is an option of the main plugin."""
+    path = key.split(".")
+    if len(path) == 1 and path[0] not in model.model_fields and model.main is not None:
+        return [model.main, "options", path[0]]
+    return path
+
+
+def _layer(path: list[str], value: Any) -> dict[str, Any]:
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+def _default_of(model: type[Config], field: str) -> Any:
+    default = model.model_fields[field].get_default(call_default_factory=True)
+    return default.model_dump() if isinstance(default, BaseModel) else default
+
+
+def resolve(model: type[C], flags: Mapping[str, Any], *, preset: str | None = None, sets: Iterable[str] = ()) -> C:
+    """Return the validated config of a command.
+
+    ``flags`` maps dotted keys to the values given on the command line (``None`` = not given). Raises ``ConfigError``
+    that tells every fault with its path.
+    """
+    merged = presets.load(preset, model.command) if preset else {}
+    given = [(key.split("."), value) for key, value in flags.items() if value is not None]
+    given += [(_place(model, key), value) for key, value in map(override, sets)]
+    for path, value in given:
+        field = path[0]
+        if field in model.model_fields and field not in merged and len(path) > 1:
+            default = _default_of(model, field)
+            merged[field] = default if isinstance(default, dict) else {}
+        merged = presets.merge(merged, _layer(path, value))
+    return validate(model, merged, f"preset '{preset}'" if preset else "configuration")
+
+
+def validate(model: type[C], values: Mapping[str, Any], what: str) -> C:
+    """Return the model of ``values``; raises ``ConfigError`` with each fault's path, value and the known keys."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as fault:
+        lines = [_explain(model, error) for error in fault.errors()]
+        raise ConfigError(f"{what}: {'; '.join(lines)}", f"mer {model.command} --help") from fault
+
+
+def _explain(model: type[BaseModel], error: Any) -> str:
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        parent: Any = model
+        for part in error["loc"][:-1]:
+            fields = getattr(parent, "model_fields", {})
+            parent = fields[part].annotation if part in fields else parent
+        return f"unknown key '{path}'{near(str(error['loc'][-1]), getattr(parent, 'model_fields', {}))}"
+    if error["type"] == "missing":
+        return f"'{path}' is required"
+    return f"'{path}' is {error['input']!r}: {error['msg'].lower()}"
+
+
+def share(text: str) -> float:
+    """Return a share in 0..1 from ``5%`` or ``0.05``; raises ``ConfigError`` for anything else."""
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ConfigError(f"'{text}' is no share, expected 5% or 0.05")
+    return value

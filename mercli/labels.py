@@ -1,0 +1,72 @@
+"""Label schemes, and the named, versioned policies that bring each corpus's labels into one of them.
+
+The seven canonical classes are Ekman's six and neutral. Every policy decision (calm, excited, frustrated, ...) is an
+option with a name; what is dropped is counted by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mercli.errors import ConfigError
+from mercli.types import LabelMap, LabelScheme
+
+CANONICAL = LabelScheme("canonical-7", "one-of", ("neutral", "happy", "sad", "angry", "surprise", "fear", "disgust"))
+POLICY_VERSION = "1"
+
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "neutral": ("neu", "no emotion"),
+    "happy": ("hap", "joy", "happiness", "joyful"),
+    "sad": ("sadness",),
+    "angry": ("ang", "anger", "mad"),
+    "surprise": ("sur", "surprised", "ps", "pleasant surprise"),
+    "fear": ("fea", "fearful", "scared", "afraid", "anxiety"),
+    "disgust": ("dis", "disgusted"),
+}
+
+POLICIES: dict[str, dict[str, str | None]] = {
+    "calm": {"neutral": "neutral", "drop": None},
+    "boredom": {"neutral": "neutral", "drop": None},
+    "excited": {"happy": "happy", "drop": None},
+    "frustrated": {"drop": None, "angry": "angry"},
+    "contempt": {"drop": None, "disgust": "disgust"},
+}
+DEFAULT_POLICY = {
+    "calm": "neutral",
+    "boredom": "neutral",
+    "excited": "happy",
+    "frustrated": "drop",
+    "contempt": "drop",
+}
+VARIANTS = {
+    "exc": "excited",
+    "excitement": "excited",
+    "fru": "frustrated",
+    "frustration": "frustrated",
+    "bored": "boredom",
+}
+
+_TO_CANONICAL = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}
+
+
+def canonical(label: str, policy: Mapping[str, str] | None = None) -> str | None:
+    """Return the canonical class of a label in any usual spelling, or ``None`` where it has none."""
+    word = label.strip().lower()
+    word = VARIANTS.get(word, word)
+    if word in POLICIES:
+        chosen = (policy or {}).get(word, DEFAULT_POLICY[word])
+        if chosen not in POLICIES[word]:
+            raise ConfigError(f"policy {word}={chosen!r} is unknown; expected {' or '.join(POLICIES[word])}")
+        return POLICIES[word][chosen]
+    return _TO_CANONICAL.get(word)
+
+
+def canonical_map(source: str, labels: Iterable[str], policy: Mapping[str, str] | None = None) -> LabelMap:
+    """Return the map of a corpus's labels to the seven canonical classes under the named policies."""
+    return LabelMap(source, CANONICAL.name, {label: canonical(label, policy) for label in sorted(set(labels))})
+
+
+def policy_name(policy: Mapping[str, str] | None = None) -> str:
+    """Return how a policy is named in reports: ``canonical-7/1`` and every choice that differs from the default."""
+    changed = [f"{k}={v}" for k, v in sorted((policy or {}).items()) if DEFAULT_POLICY.get(k) != v]
+    return "/".join([CANONICAL.name, POLICY_VERSION]) + "".join(f" {change}" for change in changed)
