@@ -1,0 +1,1 @@
+"""Raw corpora become manifests: readers, splits, tables."""

@@ -1,0 +1,70 @@
+"""Media files below a corpus root: which are there, by stem, without opening them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mercli.errors import DataError
+from mercli.types import Clip
+
+VIDEO = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".mpg", ".mpeg", ".m4v", ".wmv")
+AUDIO = (".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus")
+IMAGE = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+LFS = b"version https://git-lfs.github.com/spec/v1"
+
+
+def kind(path: Path) -> str | None:
+    """Return ``video``, ``audio``, ``image``, ``text`` or ``None`` by the file's ending."""
+    suffix = path.suffix.lower()
+    for name, endings in (("video", VIDEO), ("audio", AUDIO), ("image", IMAGE), ("text", (".txt",))):
+        if suffix in endings:
+            return name
+    return None
+
+
+def walk(root: Path, depth: int = 4) -> Iterator[Path]:
+    """Yield the files at most ``depth`` folders below ``root``, sorted; hidden files and link loops are passed over.
+
+    Raises ``DataError`` when ``root`` is no folder.
+    """
+    if not root.is_dir():
+        raise DataError(f"'{root}' is not a folder, expected the root of the corpus")
+    seen: set[tuple[int, int]] = set()
+
+    def below(folder: Path, left: int) -> Iterator[Path]:
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                if left > 0:
+                    yield from below(Path(entry.path), left - 1)
+            elif entry.is_file():
+                yield Path(entry.path)
+
+    yield from below(root, depth)
+
+
+def is_pointer(path: Path) -> bool:
+    """Tell whether a file is a git-lfs pointer and not the medium itself."""
+    if path.stat().st_size > 1024:
+        return False
+    with path.open("rb") as handle:
+        return handle.read(len(LFS)) == LFS
+
+
+def clip(identity: str, corpus: str, path: Path, root: Path) -> Clip:
+    """Return the clip of one media file, its path relative to the corpus root."""
+    relative = path.relative_to(root).as_posix()
+    return Clip(
+        id=identity,
+        corpus=corpus,
+        video=relative if kind(path) == "video" else None,
+        audio=relative if kind(path) == "audio" else None,
+        image=relative if kind(path) == "image" else None,
+    )

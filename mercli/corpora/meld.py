@@ -1,0 +1,139 @@
+"""MELD as released: three csvs and one folder of mp4s per split (declare-lab/MELD; Poria et al. 2019)."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mercli.contracts import CorpusReader, Excluded
+from mercli.corpora.media import is_pointer, walk
+from mercli.errors import DataError
+from mercli.labels import canonical_map, policy_name
+from mercli.registry import plugin
+from mercli.types import Clip, LabelScheme, Segment
+
+LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
+SPLITS = ("train", "dev", "test")
+COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
+MEDIUM = re.compile(r"^(final_videos_test)?dia(\d+)_utt(\d+)\.mp4$", re.IGNORECASE)
+
+
+@plugin("corpora", "meld", scheme="meld", labels=LABELS)
+def meld() -> CorpusReader:
+    """MELD: utterances of Friends with video, transcript and seven emotions."""
+    return Meld()
+
+
+class Meld:
+    """Reads the csvs; media are found at any depth <= 4, and a missing one leaves the row as text only."""
+
+    scheme = LabelScheme("meld", "one-of", LABELS)
+
+    def card(self) -> Mapping[str, Any]:
+        """Return licence, label policy and what MELD's splits separate."""
+        return {
+            "licence": "GPL-3.0 (labels); clips of a television series, research use",
+            "language": "en",
+            "label_map": canonical_map("meld", LABELS),
+            "policy": policy_name(),
+            "splits": "official; separated by dialogue, not by speaker: the main cast is in all three",
+        }
+
+    def read(self, root: Path, name: str) -> Iterator[Clip | Segment | Excluded]:
+        """Stream MELD's utterances split by split; raises ``DataError`` where no csv is found."""
+        tables, media = _find(root)
+        if not tables:
+            raise DataError(
+                f"no MELD csv under '{root}', expected train_sent_emo.csv, dev_sent_emo.csv or test_sent_emo.csv",
+                "mer prepare --corpus meld --root DIR-OF-MELD.Raw",
+            )
+        for split in SPLITS:
+            if split in tables:
+                yield from _read_split(name, split, tables[split], media, root)
+
+
+def _find(root: Path) -> tuple[dict[str, Path], dict[tuple[str, int, int], Path]]:
+    """Return the csv of each split, and the medium of each (split, dialogue, utterance)."""
+    tables: dict[str, Path] = {}
+    media: dict[tuple[str, int, int], tuple[bool, Path]] = {}
+    for path in walk(root):
+        name = path.name.lower()
+        if name in {f"{split}_sent_emo.csv" for split in SPLITS}:
+            tables.setdefault(name.split("_")[0], path)
+            continue
+        match = MEDIUM.match(path.name)
+        split = _split_of(path.relative_to(root)) if match else None
+        if match is None or split is None:
+            continue
+        key = (split, int(match[2]), int(match[3]))
+        recut = match[1] is not None
+        # 132 test clips were cut anew as final_videos_test*; their plain-named twins show another scene
+        if key not in media or (recut and not media[key][0]):
+            media[key] = (recut, path)
+    return tables, {key: path for key, (_, path) in media.items()}
+
+
+def _split_of(path: Path) -> str | None:
+    for part in reversed(path.parts[:-1]):
+        for split in SPLITS:
+            if split in part.lower():
+                return split
+    return None
+
+
+def decode(path: Path) -> str:
+    """Return a csv's text: UTF-8, else cp1252; stray C1 controls are read through cp1252 as the tar's copies need."""
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", errors="replace")
+    return re.sub("[\x80-\x9f]", lambda m: m[0].encode("latin-1").decode("cp1252", errors="replace"), text)
+
+
+def _seconds(stamp: str) -> float:
+    hours, minutes, seconds = stamp.strip().replace(".", ",").split(":")
+    whole, _, milli = seconds.partition(",")
+    return int(hours) * 3600 + int(minutes) * 60 + int(whole) + int(milli or 0) / 1000
+
+
+def _read_split(
+    name: str, split: str, table: Path, media: Mapping[tuple[str, int, int], Path], root: Path
+) -> Iterator[Clip | Segment | Excluded]:
+    rows = csv.DictReader(decode(table).splitlines(keepends=True))
+    absent = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
+    if absent:
+        found = ", ".join(rows.fieldnames or ()) or "none"
+        raise DataError(f"'{table}' has no column '{absent[0]}'; columns found: {found}")
+    for row in rows:
+        utterance = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
+        identity = f"{split}/{utterance}"
+        label = row["Emotion"].strip().lower()
+        if label not in LABELS:
+            yield Excluded(identity, f"unknown label '{label}'")
+            continue
+        path = media.get((split, int(row["Dialogue_ID"]), int(row["Utterance_ID"])))
+        masked = {}
+        if path is None or is_pointer(path):
+            reason = "media not found" if path is None else "media is a git-lfs pointer"
+            masked = {"audio": reason, "face": reason}
+            path = None
+        yield Clip(identity, name, video=path.relative_to(root).as_posix() if path else None)
+        yield Segment(
+            id=f"{name}/{identity}/0",
+            clip_id=identity,
+            start=0.0,
+            end=None if path else round(_seconds(row["EndTime"]) - _seconds(row["StartTime"]), 3),
+            speaker=row["Speaker"].strip(),
+            dialogue=f"{split}/dia{row['Dialogue_ID']}",
+            turn=int(row["Utterance_ID"]),
+            text=row["Utterance"].strip(),
+            text_source="corpus",
+            language="en",
+            masked=masked,
+            labels={"meld": label},
+            split=split,
+        )

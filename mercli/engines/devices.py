@@ -1,0 +1,25 @@
+"""Devices by name."""
+
+from __future__ import annotations
+
+from mercli.errors import ConfigError, DeviceError
+
+
+def resolve(name: str) -> str:
+    """Return ``cpu`` or ``cuda:i`` for ``auto|cpu|cuda[:i]``.
+
+    Raises ``DeviceError`` when CUDA is asked for and absent, ``ConfigError`` for another name.
+    """
+    kind, _, index = name.partition(":")
+    if name == "cpu":
+        return "cpu"
+    if kind not in ("auto", "cuda") or (index and not index.isdigit()) or (kind == "auto" and index):
+        raise ConfigError(f"device '{name}' is unknown, expected auto, cpu, cuda or cuda:i")
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "auto":
+        return "cuda:0" if count else "cpu"
+    if int(index or 0) >= count:
+        raise DeviceError(f"device '{name}' was asked for, and {count} CUDA devices are here", "--device auto")
+    return f"cuda:{index or 0}"
