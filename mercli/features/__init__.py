@@ -1,0 +1,1 @@
+"""Streams become features, and features are stored."""

@@ -1,0 +1,158 @@
+"""The feature store: immutable safetensors segments that several writers add to without locks.
+
+``data/<corpus>/features/<modality>/<encoder>-<key>/*.safetensors`` and ``spec.json``. One writer writes one segment,
+under a temporary name, fsync, rename: a kill loses at most the segment being written. What a segment holds stands in
+its header, so resuming is a set difference over ids. Readers map the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mercli.errors import DataError
+from mercli.rundir import atomic, plain, write_text
+from mercli.types import Feature, StreamSettings
+
+FORMAT = 1
+
+
+def feature_key(
+    encoder: str,
+    version: str,
+    options: Mapping[str, Any],
+    settings: StreamSettings,
+    weights: str,
+    precision: str,
+) -> str:
+    """Return the 12 hex digits that name features made in exactly one way (DESIGN 5)."""
+    made = {
+        "encoder": encoder,
+        "version": version,
+        "options": plain(options),
+        "settings": asdict(settings),
+        "weights": weights,
+        "precision": precision,
+    }
+    canonical = json.dumps(made, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a segment's feature lies: rows ``first..last`` of one mapped file."""
+
+    arrays: Mapping[str, np.ndarray]
+    first: int
+    last: int
+
+
+class Store:
+    """Features of one corpus by one encoder; ids are segment ids."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._places: dict[str, _Place] = {}
+        self._missing: dict[str, str] = {}
+        self._read: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the headers of segments that other writers have added since."""
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if path.name not in self._read:
+                self._read.add(path.name)
+                self._open(path)
+
+    def _open(self, path: Path) -> None:
+        arrays, meta = read_segment(path)
+        for identity, first, last in zip(meta["ids"], arrays["offsets"][:-1], arrays["offsets"][1:], strict=True):
+            self._places[identity] = _Place(arrays, int(first), int(last))
+        self._missing.update(meta["missing"])
+
+    def __contains__(self, identity: str) -> bool:
+        return identity in self._places or identity in self._missing
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def ids(self) -> Iterator[str]:
+        """Yield the ids that have a feature, in the order of the segments."""
+        yield from self._places
+
+    def missing(self, identity: str) -> str | None:
+        """Return why a segment has no feature here, or ``None``."""
+        return self._missing.get(identity)
+
+    def get(self, identity: str) -> Feature | None:
+        """Return a segment's feature as views of the mapped file, or ``None`` where it has none."""
+        place = self._places.get(identity)
+        if place is None:
+            return None
+        rows = slice(place.first, place.last)
+        return Feature(*(place.arrays[name][rows] for name in ("values", "times", "valid")))
+
+    def append(self, features: Mapping[str, Feature], missing: Mapping[str, str]) -> None:
+        """Write one new segment with these features and the reasons of the missing ones."""
+        if not features and not missing:
+            return
+        from safetensors.numpy import save_file
+
+        lengths = [len(feature.values) for feature in features.values()]
+        arrays = {
+            "values": _stack([f.values for f in features.values()], np.float32),
+            "times": _stack([f.times for f in features.values()], np.float32, (0, 2)),
+            "valid": _stack([f.valid for f in features.values()], np.bool_, (0,)),
+            "offsets": np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        }
+        meta = {"format": str(FORMAT), "ids": json.dumps(list(features)), "missing": json.dumps(dict(missing))}
+        name = hashlib.sha256("\n".join([*features, *missing]).encode()).hexdigest()[:16]
+        path = self.folder / f"{name}.safetensors"
+        with atomic(path) as part:
+            save_file(arrays, part, metadata=meta)
+        self._read.add(path.name)
+        self._open(path)
+
+    def describe(self, spec: Mapping[str, Any]) -> None:
+        """Write ``spec.json`` once: how these features were made."""
+        if not (self.folder / "spec.json").is_file():
+            write_text(self.folder / "spec.json", json.dumps(plain(spec), indent=2, ensure_ascii=False) + "\n")
+
+
+def _stack(arrays: list[np.ndarray], kind: Any, empty: tuple[int, ...] = (0, 0)) -> np.ndarray:
+    return np.ascontiguousarray(np.concatenate(arrays)).astype(kind) if arrays else np.zeros(empty, kind)
+
+
+DTYPES = {"F32": np.float32, "I64": np.int64, "BOOL": np.bool_}
+
+
+def read_segment(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return a segment's arrays as views of the mapped file, and its ids and missing reasons.
+
+    Raises ``DataError`` for a file that is no whole segment of this format.
+    """
+    hint = f"rm '{path}' and run mer extract again"
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as handle:
+            length = int.from_bytes(handle.read(8), "little")
+            header = json.loads(handle.read(length)) if 0 < length <= size else {}
+        meta = header.pop("__metadata__", {})
+        if meta.get("format") != str(FORMAT):
+            raise DataError(f"'{path}' has store format {meta.get('format')!r}, expected '{FORMAT}'", hint)
+        body = np.memmap(path, np.uint8, "r", offset=8 + length) if size > 8 + length else np.zeros(0, np.uint8)
+        arrays = {}
+        for name, entry in header.items():
+            first, last = entry["data_offsets"]
+            if last > body.size:
+                raise DataError(f"'{path}' is cut short, expected {last} bytes of data and found {body.size}", hint)
+            arrays[name] = body[first:last].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        return arrays, {"ids": json.loads(meta["ids"]), "missing": json.loads(meta["missing"])}
+    except (OSError, ValueError, KeyError) as fault:
+        raise DataError(f"'{path}' is no segment of the feature store: {fault}", hint) from fault
