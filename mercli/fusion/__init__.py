@@ -1,0 +1,1 @@
+"""Features become predictions: heads, their training, bundles."""

@@ -1,0 +1,1 @@
+"""Fusion heads, each a plugin; the network lies beside the file that registers it."""
