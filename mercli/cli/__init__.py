@@ -1,0 +1,1 @@
+"""What each command parses and prints; nothing here computes."""

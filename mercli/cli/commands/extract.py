@@ -1,0 +1,79 @@
+"""``mer extract``: segments become features."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mercli.cli.listing import show_json, show_table
+from mercli.cli.options import (
+    Command,
+    Corpora,
+    Data,
+    Device,
+    Json,
+    Modalities,
+    Plugin,
+    Preset,
+    Quiet,
+    Set,
+    Verbose,
+    say,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("extract", cls=Command)(extract)
+
+
+def extract(
+    corpora: Corpora = None,
+    preset: Preset = None,
+    modalities: Modalities = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes (1).")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Pieces a batch (16).")] = None,
+    strict: Annotated[bool | None, typer.Option("--strict", help="Stop at the first clip that fails.")] = None,
+    max_fail: Annotated[
+        str | None, typer.Option("--max-fail", metavar="SHARE", help="Fail when more clips than this fail, e.g. 5%.")
+    ] = None,
+    device: Device = None,
+    set_: Set = None,
+    data: Data = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+    plugin: Plugin = None,
+) -> None:
+    """Encode the segments of prepared corpora into the feature store; what is there already is kept.
+
+    Example: mer extract --corpora meld iemocap --preset weightless
+    """
+    from mercli import config as configs
+    from mercli.jobs import extract as job
+
+    flags = {
+        "corpora": corpora,
+        "modalities": modalities,
+        "engine.options.jobs": jobs,
+        "batch": batch,
+        "strict": strict,
+        "max_fail": configs.share(max_fail) if max_fail else None,
+        "device": device,
+        "data": data,
+    }
+    config = configs.resolve(configs.ExtractConfig, flags, preset=preset, sets=set_ or ())
+    coverages = job.extract(config)
+    if json:
+        show_json(coverages)
+        return
+    columns = ["corpus", "segments", "encoded now", *config.modalities]
+    show_table(
+        columns,
+        [[c.corpus, c.segments, c.encoded, *(c.present.get(m, 0) for m in config.modalities)] for c in coverages],
+    )
+    for coverage in coverages:
+        for modality, reasons in coverage.missing.items():
+            for reason, count in reasons.items():
+                say(f"{coverage.corpus}: {count} segments without {modality}: {reason}")

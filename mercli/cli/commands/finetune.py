@@ -1,0 +1,9 @@
+"""``mer finetune``: an encoder's weights are trained on corpora."""
+
+from __future__ import annotations
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""

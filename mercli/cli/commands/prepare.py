@@ -1,0 +1,71 @@
+"""``mer prepare``: a raw corpus becomes a manifest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from mercli.cli.listing import show_json, show_table
+from mercli.cli.options import Command, Data, Json, Plugin, Quiet, Set, Verbose, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("prepare", cls=Command)(prepare)
+
+
+def prepare(
+    corpus: Annotated[str, typer.Option("--corpus", metavar="NAME", help="Reader: one of `mer list corpora`.")],
+    root: Annotated[str, typer.Option("--root", metavar="DIR", help="Where the raw corpus lies.")],
+    name: Annotated[str | None, typer.Option("--name", help="Call the prepared corpus so.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="GROUP:T/D/T", help="Draw splits, e.g. speaker:0.8/0.1/0.1.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of --split (0).")] = None,
+    hash_: Annotated[bool | None, typer.Option("--hash", help="Keep each medium's sha256.")] = None,
+    dry_run: Annotated[bool | None, typer.Option("--dry-run", help="Read and count; write nothing.")] = None,
+    set_: Set = None,
+    data: Data = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+    plugin: Plugin = None,
+) -> None:
+    """Turn a raw corpus, as it was downloaded, into a manifest.
+
+    Example: mer prepare --corpus csv --root DIR --set label=emotion --split speaker:0.8/0.1/0.1
+    """
+    from mercli import config as configs
+    from mercli.jobs import prepare as job
+
+    flags = {
+        "corpus.name": corpus,
+        "root": root,
+        "name": name,
+        "split": split,
+        "seed": seed,
+        "hash": hash_,
+        "dry_run": dry_run,
+        "data": data,
+    }
+    summary = job.prepare(configs.resolve(configs.PrepareConfig, flags, sets=set_ or ()))
+    row = summary.row()
+    if json:
+        show_json(row)
+        return
+    _table(row)
+    if summary.without_media:
+        say(f"{summary.without_media} clips have no media here: they are usable for text only")
+    if summary.excluded:
+        say(f"{summary.excluded} units were left out; excluded.jsonl says why")
+    if summary.folder:
+        say(f"next: mer extract --corpora {summary.corpus}")
+
+
+def _table(row: dict[str, Any]) -> None:
+    splits = list(row["segments"])
+    labels = sorted({label for counts in row["segments"].values() for label in counts})
+    cells = [[label, *(row["segments"][split].get(label, 0) for split in splits)] for label in labels]
+    cells.append(["all", *(sum(row["segments"][split].values()) for split in splits)])
+    show_table(["label", *splits], cells, f"{row['corpus']}: {row['speakers']} speakers")

@@ -1,0 +1,38 @@
+"""Tables for people on a terminal, plain aligned columns in a pipe, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from mercli.cli.options import out
+
+
+def show_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    from mercli.rundir import plain
+
+    out(json.dumps(plain(value), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
+    """Print a table on stdout: rich on a terminal, tab-separated in a pipe."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        out("\t".join(columns))
+        for row in cells:
+            out("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(escape(column), overflow="fold")
+    for row in cells:
+        table.add_row(*map(escape, row))
+    Console().print(table)

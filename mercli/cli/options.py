@@ -1,0 +1,133 @@
+"""How options are spelled: lists up to the next option, shared flags, and errors turned into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from mercli import log
+from mercli.errors import MerError
+
+LISTS = ("--corpora", "--modalities", "--heads", "--encoders")
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def expand(args: list[str]) -> list[str]:
+    """Spell ``--corpora a b,c`` as ``--corpora a --corpora b --corpora c``, and ``--prior corpus X`` as one value."""
+    spelled: list[str] = []
+    option = None
+    for index, arg in enumerate(args):
+        if arg == "--":
+            return [*spelled, *args[index:]]
+        name, equals, value = arg.partition("=")
+        if name in LISTS:
+            option = name
+            for part in filter(None, value.split(",")) if equals else ():
+                spelled += [option, part]
+        elif arg.startswith("-"):
+            option = None
+            spelled.append(arg)
+        elif option is not None:
+            for part in filter(None, arg.split(",")):
+                spelled += [option, part]
+        elif spelled[-2:] == ["--prior", "corpus"]:
+            spelled[-1] = f"corpus:{arg}"
+        else:
+            spelled.append(arg)
+    return spelled
+
+
+class Command(TyperCommand):
+    """A command whose lists run up to the next option and whose errors become the documented exit codes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Expand list options before they are parsed."""
+        return super().parse_args(ctx, expand(args))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; say an error on stderr and leave with its exit code."""
+        try:
+            _start(ctx.params)
+            return super().invoke(ctx)
+        except MerError as fault:
+            say(f"mer: {fault.message}")
+            if fault.hint:
+                say(f"  try: {fault.hint}")
+            raise typer.Exit(fault.exit_code) from None
+        except KeyboardInterrupt:
+            say("mer: interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # the reader has gone (`mer ... | head`): nobody is left to tell, and the flush at exit must not complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(BROKEN_PIPE) from None
+
+
+def _start(params: dict[str, Any]) -> None:
+    log.setup(bool(params.get("quiet")), int(params.get("verbose") or 0))
+    for path in params.get("plugin") or ():
+        from mercli import registry
+
+        registry.load_file(Path(path))
+    if params.get("verbose"):
+        _warn_broken()
+
+
+def _warn_broken() -> None:
+    from mercli import registry
+
+    for kind in registry.KINDS:
+        registry.specs(kind)
+    for fault in registry.broken():
+        log.logger.warning("plugin %s is broken: %s", fault.origin, fault.reason)
+
+
+def say(text: str) -> None:
+    """Write a line of talk to stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def out(text: str) -> None:
+    """Write a line of result to stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def device(name: str) -> str:
+    """Return ``cpu`` or ``cuda[:i]`` for ``auto|cpu|cuda[:i]``; raises ``DeviceError`` when it is not there."""
+    from mercli.engines.devices import resolve
+
+    return resolve(name)
+
+
+def need(values: list[str] | None, option: str) -> list[str]:
+    """Return the values of a list option; raises ``PluginError`` free usage error when none was given."""
+    if not values:
+        raise typer.BadParameter("give at least one name", param_hint=option)
+    return values
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Warnings only.")]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more.")]
+Plugin = Annotated[list[str] | None, typer.Option("--plugin", metavar="FILE.py", help="Also load this plugin file.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the configuration; repeatable.")
+]
+Preset = Annotated[
+    str | None, typer.Option("--preset", metavar="NAME", help="Start from a preset (`mer list presets`).")
+]
+Data = Annotated[str | None, typer.Option("--data", metavar="DIR", help="Where manifests and features lie (data).")]
+Runs = Annotated[str | None, typer.Option("--runs", metavar="DIR", help="Where runs are written (runs).")]
+Corpora = Annotated[
+    list[str] | None, typer.Option("--corpora", metavar="NAME...", help="Prepared corpora, up to the next option.")
+]
+Modalities = Annotated[
+    list[str] | None, typer.Option("--modalities", metavar="NAME...", help="Of audio, face, text; all by default.")
+]
+Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda[:i]", help="Where networks run (auto).")]

@@ -1,0 +1,228 @@
+"""Cutting clips: one demux pass feeds every window of a clip, and memory does not grow with its length."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mercli.errors import DataError
+from mercli.types import Streams, StreamSettings, Transcript
+
+if TYPE_CHECKING:
+    from mercli.streams.faces import FaceFinder
+    from mercli.types import FloatArray
+
+PART = 20.0
+LAG = 10.0
+
+Window = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A file and the modalities that are taken from it."""
+
+    path: Path
+    modalities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one clip's streams are made from: its media, its transcript, and how its face is chosen.
+
+    ``whole``: every window takes the whole transcript (it has been cut already, or there is one window).
+    """
+
+    media: tuple[Medium, ...]
+    transcript: Transcript | None = None
+    no_text: str = "no transcript"
+    whole: bool = True
+    face: str = "speaker"
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """At most ``PART`` seconds of one window, or its transcript; ``last`` when nothing of the window follows."""
+
+    window: int
+    streams: Streams
+    last: bool = False
+
+
+@dataclass
+class _Sound:
+    """Samples from ``start`` on, as a queue of chunks; what lies before the next part is let go."""
+
+    rate: int
+    chunks: deque[tuple[float, FloatArray]] = field(default_factory=deque)
+
+    def add(self, time: float, samples: FloatArray) -> None:
+        self.chunks.append((time, samples))
+
+    def cut(self, start: float, end: float) -> FloatArray | None:
+        import numpy as np
+
+        parts = []
+        for time, samples in self.chunks:
+            first = max(0, round((start - time) * self.rate))
+            last = min(len(samples), round((end - time) * self.rate))
+            if first < last:
+                parts.append(samples[first:last])
+        return np.concatenate(parts) if parts else None
+
+    def energy(self, start: float, end: float) -> float:
+        import numpy as np
+
+        samples = self.cut(start, end)
+        return 0.0 if samples is None else float(np.sqrt(np.mean(samples**2)))
+
+    def forget(self, before: float) -> None:
+        while self.chunks and self.chunks[0][0] + len(self.chunks[0][1]) / self.rate <= before:
+            self.chunks.popleft()
+
+
+@dataclass(frozen=True)
+class _Part:
+    window: int
+    start: float
+    end: float
+
+
+def _parts(windows: Sequence[Window]) -> deque[_Part]:
+    """Return the windows in equal parts of at most ``PART`` seconds, by start."""
+    parts = []
+    for index, (start, end) in enumerate(windows):
+        count = max(1, ceil((end - start) / PART))
+        step = (end - start) / count
+        parts += [
+            _Part(index, start + k * step, start + (k + 1) * step if k + 1 < count else end) for k in range(count)
+        ]
+    return deque(sorted(parts, key=lambda part: (part.start, part.window)))
+
+
+def cut(medium: Medium, windows: Sequence[Window], settings: StreamSettings, face: str) -> Iterator[Piece]:
+    """Yield the audio and face pieces of every window (start, end in seconds) of one medium, in one pass."""
+    from mercli.streams import media
+    from mercli.streams.faces import FaceFinder
+
+    info = media.probe(medium.path)
+    finder = None
+    if "face" in medium.modalities and (info.has_video or info.is_image):
+        finder = FaceFinder(mode=face, size=settings.face_size, margin=settings.face_margin)
+    if info.is_image:
+        yield from _still(medium, windows, finder)
+        return
+    wants_audio = "audio" in medium.modalities and info.has_audio
+    parts = _parts(windows)
+    sound = _Sound(settings.audio_rate)
+    clocks = {}
+    if finder:
+        clocks["video"] = parts[0].start
+    if wants_audio:
+        clocks["audio"] = parts[0].start
+    events = media.stream(
+        medium.path,
+        audio_rate=settings.audio_rate if wants_audio else None,
+        fps=settings.face_fps if finder else None,
+        start=parts[0].start,
+        end=max(part.end for part in parts),
+    )
+    for event in events if clocks else ():
+        if isinstance(event, media.Frame):
+            if finder:
+                finder.add(event)
+            clocks["video"] = event.time
+        else:
+            sound.add(event.time, event.samples)
+            clocks["audio"] = event.time + len(event.samples) / settings.audio_rate
+        # a stream that ended early must not hold the other's material back
+        while parts and (min(clocks.values()) >= parts[0].end or max(clocks.values()) >= parts[0].end + LAG):
+            yield _emit(parts, medium, sound, finder, settings)
+    while parts:
+        yield _emit(parts, medium, sound, finder, settings)
+
+
+def _emit(
+    parts: deque[_Part], medium: Medium, sound: _Sound, finder: FaceFinder | None, settings: StreamSettings
+) -> Piece:
+    part = parts.popleft()
+    missing = {}
+    audio = sound.cut(part.start, part.end)
+    if audio is None and "audio" in medium.modalities:
+        missing["audio"] = "no audio" if not sound.chunks else "no audio in this stretch"
+    track = finder.segment(part.start, part.end, sound.energy) if finder else None
+    if track is None and "face" in medium.modalities:
+        missing["face"] = finder.reason(part.start, part.end) if finder else "no video"
+    following = parts[0].start if parts else part.end
+    sound.forget(following)
+    if finder:
+        finder.forget(following)
+    streams = Streams(
+        audio=audio,
+        audio_rate=settings.audio_rate,
+        faces=track.faces if track else None,
+        face_times=track.times if track else None,
+        face_confidence=track.confidence if track else None,
+        missing=missing,
+    )
+    return Piece(part.window, streams, last=not any(rest.window == part.window for rest in parts))
+
+
+def _still(medium: Medium, windows: Sequence[Window], finder: FaceFinder | None) -> Iterator[Piece]:
+    from mercli.streams import media
+
+    missing = {"audio": "a still picture has no audio"} if "audio" in medium.modalities else {}
+    track = None
+    if finder:
+        finder.add(media.Frame(0.0, media.read_image(medium.path)))
+        track = finder.segment(0.0, float("inf"), None)
+    if track is None:
+        missing["face"] = finder.reason(0.0, float("inf")) if finder else "no picture"
+    streams = Streams(
+        faces=track.faces if track else None,
+        face_times=track.times if track else None,
+        face_confidence=track.confidence if track else None,
+        missing=missing,
+    )
+    for window in range(len(windows)):
+        yield Piece(window, streams, last=True)
+
+
+def words(source: Source, windows: Sequence[Window]) -> Iterator[Piece]:
+    """Yield each window's text; a ``whole`` source gives all of it, others the words whose midpoint lies inside."""
+    from mercli.streams import align
+
+    for index, (start, end) in enumerate(windows):
+        here, why = source.transcript, source.no_text
+        if here is not None and not source.whole:
+            if here.words:
+                here, why = align.cut_words(here, start, end), "nothing is said in this stretch"
+            else:
+                here, why = None, "transcript has no times"
+        yield Piece(index, Streams(transcript=here, missing={} if here else {"text": why}), last=True)
+
+
+def pieces(source: Source, windows: Sequence[Window], settings: StreamSettings) -> Iterator[Piece]:
+    """Yield every piece of every window of a source: its text first, then its media one after another."""
+    steps = [words(source, windows), *(cut(medium, windows, settings, source.face) for medium in source.media)]
+    for step in steps[:-1]:
+        for piece in step:
+            yield replace(piece, last=False)
+    yield from steps[-1]
+
+
+def length(source: Source) -> float:
+    """Return the length in seconds of the longest medium; 0 for pictures. Raises ``DataError`` where it is unknown."""
+    from mercli.streams import media
+
+    longest = 0.0
+    for medium in source.media:
+        info = media.probe(medium.path)
+        if info.duration is None and not info.is_image:
+            raise DataError(f"'{medium.path}' does not tell its length, and no frame of it could be read")
+        longest = max(longest, info.duration or 0.0)
+    return longest

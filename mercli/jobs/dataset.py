@@ -1,0 +1,153 @@
+"""Stored features joined with labels: what ``train`` and ``loco`` learn from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mercli.config import FitConfig
+from mercli.corpora import manifest
+from mercli.errors import DataError
+from mercli.fusion.batch import Examples
+from mercli.fusion.calibration import log_frequencies
+from mercli.jobs import encoding
+from mercli.jobs.extract import stores
+from mercli.labels import CANONICAL
+from mercli.types import FeatureBundle, LabelScheme, Segment
+
+
+@dataclass(eq=False)
+class CorpusData:
+    """One corpus's usable segments, their features and class indices, by split."""
+
+    name: str
+    identity: str
+    card: Mapping[str, Any]
+    segments: list[Segment] = field(default_factory=list)
+    bundles: list[FeatureBundle] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    without_features: int = 0
+
+    def rows(self, split: str | None) -> list[int]:
+        """Return the indices of a split, or of everything."""
+        return [i for i, segment in enumerate(self.segments) if split is None or segment.split == split]
+
+    def log_prior(self, classes: int) -> np.ndarray:
+        """Return the log class frequencies (K,) of the training split (of everything where there is none)."""
+        rows = self.rows("train") or self.rows(None)
+        return log_frequencies(np.asarray([self.targets[i] for i in rows]), classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """All corpora of a command under one label scheme, and how their features were made."""
+
+    corpora: Mapping[str, CorpusData]
+    scheme: LabelScheme
+    policy: str
+    keys: Mapping[str, str]
+    dims: Mapping[str, int]
+    trained_on: Mapping[str, Sequence[Any]]
+
+    def examples(self, parts: Sequence[tuple[str, str | None]], *, prior: bool = True) -> Examples:
+        """Return the examples of (corpus, split) parts; each carries its own corpus's log-prior."""
+        bundles: list[FeatureBundle] = []
+        targets: list[int] = []
+        names: list[str] = []
+        priors = []
+        for name, split in parts:
+            corpus = self.corpora[name]
+            rows = corpus.rows(split)
+            bundles += [corpus.bundles[i] for i in rows]
+            targets += [corpus.targets[i] for i in rows]
+            names += [name] * len(rows)
+            priors += [corpus.log_prior(len(self.scheme.names))] * len(rows)
+        table = np.asarray(priors, np.float32) if prior and priors else None
+        return Examples(bundles, tuple(self.dims), np.asarray(targets, np.int64), names, table)
+
+    def segments(self, parts: Sequence[tuple[str, str | None]]) -> list[Segment]:
+        """Return the segments of (corpus, split) parts in the order of ``examples``."""
+        return [self.corpora[name].segments[i] for name, split in parts for i in self.corpora[name].rows(split)]
+
+
+def load(config: FitConfig) -> Data:
+    """Return the labelled features of ``config.corpora``.
+
+    Raises ``DataError`` where a corpus is not prepared or extracted, or where no label fits the scheme.
+    """
+    held = [manifest.load(Path(config.data), name) for name in config.corpora]
+    scheme = _scheme(held)
+    encoders = encoding.build(config.recipe, config.modalities)
+    corpora = {m.name: _corpus(config, m, scheme, encoders) for m in held}
+    return Data(
+        corpora,
+        scheme,
+        str(held[0].card.get("policy", scheme.name)) if scheme is CANONICAL else scheme.name,
+        dict(encoders.keys),
+        {modality: encoder.dim for modality, encoder in encoders.encoders.items()},
+        {modality: encoder.trained_on for modality, encoder in encoders.encoders.items()},
+    )
+
+
+def _scheme(held: Sequence[manifest.Manifest]) -> LabelScheme:
+    """Return the seven canonical classes if every corpus has labels among them, else the one corpus's own."""
+    mapped = [m.label_map is not None and any(m.label_map.table.values()) for m in held]
+    if all(mapped):
+        return CANONICAL
+    if len(held) == 1:
+        return held[0].scheme
+    names = ", ".join(m.name for m, fits in zip(held, mapped, strict=True) if not fits)
+    raise DataError(f"no label of {names} fits the scheme '{CANONICAL.name}'", "train on one such corpus alone")
+
+
+def _corpus(
+    config: FitConfig, held: manifest.Manifest, scheme: LabelScheme, encoders: encoding.EncoderSet
+) -> CorpusData:
+    own = stores(config, held.folder, encoders)
+    identity = f"made:{held.name}" if held.card.get("made") else str(held.card["reader"])
+    corpus = CorpusData(held.name, identity, held.card)
+    for segment in held.segments():
+        label = _label(segment, held, scheme)
+        if label is None:
+            corpus.dropped[str(segment.labels.get(held.scheme.name))] += 1
+            continue
+        features = {m: store.get(segment.id) for m, store in own.items()}
+        if not any(features.values()):
+            corpus.without_features += 1
+            continue
+        missing = {m: own[m].missing(segment.id) or "not extracted" for m, f in features.items() if f is None}
+        _check_finite(segment, features)
+        corpus.segments.append(segment)
+        corpus.bundles.append(FeatureBundle(segment.id, features, missing))
+        corpus.targets.append(scheme.names.index(label))
+    if not corpus.segments:
+        raise DataError(
+            f"no segment of '{held.name}' has features made by this recipe",
+            f"mer extract --corpora {held.name}" + _recipe_flags(encoders),
+        )
+    return corpus
+
+
+def _label(segment: Segment, held: manifest.Manifest, scheme: LabelScheme) -> str | None:
+    raw = segment.labels.get(held.scheme.name)
+    if raw is None:
+        return None
+    mapped = held.label_map.table.get(str(raw)) if scheme is CANONICAL and held.label_map else str(raw)
+    return mapped if mapped in scheme.names else None
+
+
+def _recipe_flags(encoders: encoding.EncoderSet) -> str:
+    flags = [f" --set recipe.encoders.{m}.name={name}" for m, name in encoders.names.items() if name != f"embedded-{m}"]
+    return "".join(flags)
+
+
+def _check_finite(segment: Segment, features: Mapping[str, Any]) -> None:
+    for modality, feature in features.items():
+        if feature is not None and not np.isfinite(feature.values[feature.valid]).all():
+            raise DataError(f"the {modality} feature of segment '{segment.id}' has NaN or infinite values")

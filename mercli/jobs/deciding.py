@@ -1,0 +1,76 @@
+"""Deciding: a bundle's probabilities for a segment under a prior, a transcript's trust, and shares per modality."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mercli import presets
+from mercli.errors import ConfigError
+from mercli.fusion.bundle import Bundle
+from mercli.fusion.calibration import log_softmax, with_prior
+from mercli.results.shares import shapley
+from mercli.types import FeatureBundle
+
+LogProbabilities = NDArray[np.float64]
+
+
+def prior(bundle: Bundle, name: str) -> LogProbabilities | None:
+    """Return the log-prior (K,) of ``uniform | train | corpus:NAME | FILE``; ``None`` is uniform.
+
+    Raises ``ConfigError`` for a file that does not give every class a positive number.
+    """
+    known = name.removeprefix("corpus:")
+    if name.startswith("corpus:") or name in ("uniform", "train"):
+        return bundle.log_prior(known)
+    path = Path(name)
+    if not path.is_file():
+        raise ConfigError(
+            f"prior '{name}' is unknown, expected uniform, train, corpus NAME or a file",
+            f"mer predict --prior train (corpora of this bundle: {', '.join(bundle.card.priors)})",
+        )
+    text = path.read_text(encoding="utf-8")
+    table = json.loads(text) if path.suffix == ".json" else presets.parse(text, name)
+    names = bundle.card.scheme.names
+    if not isinstance(table, dict) or sorted(table) != sorted(names) or any(not table[n] > 0 for n in names):
+        raise ConfigError(f"prior file '{name}' must give a number > 0 for each of {', '.join(names)}")
+    values = np.asarray([table[n] for n in names], np.float64)
+    return np.log(values / values.sum())
+
+
+def probabilities(
+    bundle: Bundle,
+    features: FeatureBundle,
+    log_prior: LogProbabilities | None,
+    text_trust: float | None,
+    modalities: tuple[str, ...],
+) -> NDArray[np.float64]:
+    """Return probabilities (K,) from ``modalities`` alone; none of them gives the prior.
+
+    A transcript trusted to ``t`` < 1 counts for ``t``: ``log p = t log p(with text) + (1 - t) log p(without)``.
+    """
+    uniform = np.zeros(len(bundle.card.scheme.names))
+    log_p = bundle.log_probabilities([features], modalities)[0] if modalities else uniform
+    if text_trust is not None and text_trust < 1 and "text" in modalities:
+        others = tuple(m for m in modalities if m != "text")
+        without = bundle.log_probabilities([features], others)[0] if others else uniform
+        log_p = log_softmax(text_trust * log_p + (1 - text_trust) * without)
+    return with_prior(log_p, log_prior)
+
+
+def shares(
+    bundle: Bundle,
+    features: FeatureBundle,
+    log_prior: LogProbabilities | None,
+    text_trust: float | None,
+    present: tuple[str, ...],
+    chosen: int,
+) -> dict[str, float]:
+    """Return how much each modality moved the probability of class ``chosen`` away from the prior (exact Shapley)."""
+    exact = shapley(
+        present, lambda subset: float(probabilities(bundle, features, log_prior, text_trust, subset)[chosen])
+    )
+    return {modality: round(value, 6) for modality, value in exact.items()}

@@ -1,0 +1,91 @@
+"""``mer doctor``: what works here."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+
+from mercli import presets, registry
+from mercli.errors import MerError
+from mercli.jobs import checking
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "transformers",
+    "mediapipe",
+    "av",
+    "openai-whisper",
+    "numpy",
+    "moviepy",
+)
+Row = dict[str, str]
+
+
+def doctor() -> list[Row]:
+    """Return one row per check: ``state`` is ok, absent (works without) or broken."""
+    return [*_python(), *_packages(), *_devices(), *_models(), *_plugins(), *_presets()]
+
+
+def _row(check: str, state: str, detail: str, help_: str = "") -> Row:
+    return {"check": check, "state": state, "detail": detail, "help": help_}
+
+
+def _python() -> Iterator[Row]:
+    fits = (3, 11) <= tuple(map(int, platform.python_version_tuple()[:2])) < (3, 13)
+    yield _row(
+        "python", "ok" if fits else "broken", platform.python_version(), "" if fits else "use CPython 3.11 or 3.12"
+    )
+    yield _row("cores", "ok", str(len(os.sched_getaffinity(0))))
+
+
+def _packages() -> Iterator[Row]:
+    for name in PACKAGES:
+        try:
+            yield _row(name, "ok", metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield _row(name, "broken", "not installed", "pip install mercli")
+
+
+def _devices() -> Iterator[Row]:
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    names = ", ".join(torch.cuda.get_device_name(i) for i in range(count))
+    yield _row("cuda", "ok" if count else "absent", names or "no CUDA device: everything runs on the CPU")
+
+
+def _models() -> Iterator[Row]:
+    from mercli.fusion import bundle
+    from mercli.jobs.predict import SHIPPED, bundle_folder
+
+    try:
+        card = bundle.load(bundle_folder(SHIPPED)).card
+        yield _row("shipped bundle", "ok", f"{', '.join(card.dims)}; {', '.join(card.scheme.names)}")
+    except MerError as fault:
+        yield _row("shipped bundle", "broken", fault.message, "install mercli again")
+    from mercli.streams.whisper_weights import cache_folder
+
+    found = sorted(path.stem for path in cache_folder().glob("*.pt"))
+    detail = f"weights: {', '.join(found)}" if found else "no weights here: clips without a transcript have no text"
+    yield _row("whisper", "ok" if found else "absent", detail, "" if found else f"put base.pt into {cache_folder()}")
+
+
+def _plugins() -> Iterator[Row]:
+    for kind in registry.KINDS:
+        yield _row(kind, "ok", ", ".join(spec.name for spec in registry.specs(kind)))
+    for fault in registry.broken():
+        yield _row(f"plugin {fault.origin}", "broken", fault.reason, "MER_PLUGINS=none mer ...")
+
+
+def _presets() -> Iterator[Row]:
+    names = presets.names()
+    for name in names:
+        try:
+            checking.preset(name)
+        except MerError as fault:
+            yield _row(f"preset {name}", "broken", fault.message, f"mer presets check {name}")
+    yield _row("presets", "ok", str(len(names)))

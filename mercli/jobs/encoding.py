@@ -1,0 +1,131 @@
+"""Encoding: pieces of clips become features, in batches across windows and clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from mercli import registry
+from mercli.config import Choice, Recipe
+from mercli.contracts import Encoder
+from mercli.features.store import feature_key
+from mercli.jobs.cutting import Piece
+from mercli.types import Feature, FeatureBundle, Streams, StreamSettings
+
+Key = TypeVar("Key")
+BATCH_SECONDS = 60.0
+NOTHING = {
+    "audio": "no sound to work on (silence)",
+    "face": "no usable face",
+    "text": "no usable text (empty, or a language the encoder does not read)",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderSet:
+    """The encoders of a recipe, built once, with the keys of the features they make."""
+
+    encoders: Mapping[str, Encoder]
+    keys: Mapping[str, str]
+    names: Mapping[str, str]
+
+    @property
+    def settings(self) -> StreamSettings:
+        """What must be decoded for them: the audio encoder's rate, the face encoder's frames and crops."""
+        default = StreamSettings()
+        audio = self.encoders["audio"].settings if "audio" in self.encoders else default
+        face = self.encoders["face"].settings if "face" in self.encoders else default
+        return StreamSettings(audio.audio_rate, face.face_fps, face.face_size, face.face_margin, face.max_frames)
+
+    def encode(self, batch: list[Streams]) -> list[dict[str, Feature]]:
+        """Return each item's features by modality; what is absent or without a valid row is left out."""
+        found: list[dict[str, Feature]] = [{} for _ in batch]
+        for modality, encoder in self.encoders.items():
+            index = [i for i, streams in enumerate(batch) if _has(streams, modality)]
+            for i, feature in zip(index, encoder.encode([batch[i] for i in index]) if index else (), strict=True):
+                if feature.valid.any():
+                    found[i][modality] = feature
+        return found
+
+
+def _has(streams: Streams, modality: str) -> bool:
+    return {"audio": streams.audio, "face": streams.faces, "text": streams.transcript}[modality] is not None
+
+
+def build(recipe: Recipe, modalities: Iterable[str], device: str = "cpu") -> EncoderSet:
+    """Build the recipe's encoders for these modalities on a device."""
+    encoders, keys, names = {}, {}, {}
+    for modality in modalities:
+        choice = recipe.encoders.get(modality)  # type: ignore[call-overload]
+        if choice is None:
+            continue
+        encoder: Encoder = registry.build("encoders", choice.name, options=choice.options)
+        encoder.to(device)
+        encoders[modality] = encoder
+        keys[modality] = _key(choice, encoder, recipe.precision)
+        names[modality] = choice.name
+    return EncoderSet(encoders, keys, names)
+
+
+def _key(choice: Choice, encoder: Encoder, precision: str) -> str:
+    spec = registry.get("encoders", choice.name)
+    options = registry.check_options(spec, choice.options)
+    return feature_key(choice.name, spec.version, options, encoder.settings, encoder.weights, precision)
+
+
+@dataclass
+class _Gathering(Generic[Key]):
+    parts: dict[str, list[Feature]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def features(
+    encoders: EncoderSet, pieces: Iterable[tuple[Key, Piece]], batch: int = 16
+) -> Iterator[tuple[Key, FeatureBundle]]:
+    """Yield each window's features once its last piece is encoded, in the order in which windows end.
+
+    ``pieces`` come with a key per window; a batch is at most ``batch`` pieces or ``BATCH_SECONDS`` of audio.
+    """
+    waiting: list[tuple[Key, Piece]] = []
+    gathered: dict[Key, _Gathering[Key]] = {}
+    seconds = 0.0
+    for key, piece in pieces:
+        waiting.append((key, piece))
+        audio = piece.streams.audio
+        seconds += 0 if audio is None else len(audio) / piece.streams.audio_rate
+        if len(waiting) >= batch or seconds >= BATCH_SECONDS:
+            yield from _flush(encoders, waiting, gathered)
+            waiting, seconds = [], 0.0
+    yield from _flush(encoders, waiting, gathered)
+
+
+def _flush(
+    encoders: EncoderSet, waiting: list[tuple[Key, Piece]], gathered: dict[Key, _Gathering[Key]]
+) -> Iterator[tuple[Key, FeatureBundle]]:
+    encoded = encoders.encode([piece.streams for _, piece in waiting])
+    for (key, piece), found in zip(waiting, encoded, strict=True):
+        gathering = gathered.setdefault(key, _Gathering())
+        for modality in encoders.encoders:
+            if modality in found:
+                gathering.parts.setdefault(modality, []).append(found[modality])
+            elif _has(piece.streams, modality):
+                gathering.missing[modality] = NOTHING[modality]
+        gathering.missing.update(piece.streams.missing)
+        if piece.last:
+            yield key, _bundle(str(key), encoders, gathered.pop(key))
+
+
+def _bundle(identity: str, encoders: EncoderSet, gathering: _Gathering[Key]) -> FeatureBundle:
+    joined: dict[str, Feature | None] = {m: join(gathering.parts.get(m, [])) for m in encoders.encoders}
+    missing = {m: gathering.missing.get(m, "not asked for") for m, feature in joined.items() if feature is None}
+    return FeatureBundle(identity, joined, missing)
+
+
+def join(parts: list[Feature]) -> Feature | None:
+    """Return the rows of several features one after another, or ``None`` for none."""
+    if not parts:
+        return None
+    return Feature(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("values", "times", "valid")))

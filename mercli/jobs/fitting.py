@@ -1,0 +1,179 @@
+"""Fitting one head on given parts: what ``train`` and ``loco`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mercli import __version__, registry
+from mercli.config import FitConfig
+from mercli.engines.devices import resolve
+from mercli.errors import DataError
+from mercli.fusion import bundle as bundles
+from mercli.fusion import loop
+from mercli.fusion.batch import Statistics, collate, statistics
+from mercli.fusion.calibration import log_softmax, temperature
+from mercli.jobs.dataset import Data
+from mercli.results import metrics, stats
+from mercli.types import Prediction, Segment
+
+Part = tuple[str, str | None]
+
+
+@dataclass(eq=False)
+class Fitted:
+    """A trained head with all that turns its logits into probabilities."""
+
+    head: Any
+    stats: Statistics
+    temperature: float
+    epochs: list[loop.Epoch]
+    device: str
+
+    def log_probabilities(self, data: Data, parts: Sequence[Part]) -> NDArray[np.float64]:
+        """Return calibrated uniform-prior log-probabilities (N, K) of the segments of these parts."""
+        batch = collate(data.examples(parts, prior=False), self.stats, data.dims, self.device)
+        logits = loop.predict(self.head, batch).double().cpu().numpy()
+        return log_softmax(logits / self.temperature)
+
+
+def fit(config: FitConfig, data: Data, train: Sequence[Part], dev: Sequence[Part], seed: int) -> Fitted:
+    """Train a head on ``train``, choose its epoch and temperature on ``dev``; raises ``DataError`` for empty parts."""
+    import torch
+
+    device = resolve(config.device)
+    learn = data.examples(train, prior=config.adjust_prior)
+    choose = data.examples(dev, prior=config.adjust_prior)
+    for what, examples in (("train", learn), ("dev", choose)):
+        if not len(examples):
+            raise DataError(
+                f"the {what} split of {', '.join(name for name, _ in train)} is empty",
+                "mer prepare ... --split speaker:0.8/0.1/0.1",
+            )
+    if len(set(learn.targets.tolist())) < 2:
+        raise DataError(f"the training part has one class only: '{data.scheme.names[learn.targets[0]]}'")
+    torch.manual_seed(seed)
+    head = registry.build("heads", config.head.name, data.dims, data.scheme, options=config.head.options).to(device)
+    learned = statistics(learn)
+    schedule = loop.Schedule(
+        config.epochs, config.patience, config.batch, config.lr, config.weight_decay, config.modality_dropout, seed
+    )
+    dev_batch = collate(choose, learned, data.dims, device)
+    epochs = list(loop.fit(head, collate(learn, learned, data.dims, device), dev_batch, schedule))
+    logits = loop.predict(head, dev_batch).double().cpu().numpy()
+    prior = 0.0 if choose.log_prior is None else choose.log_prior.astype(np.float64)
+    return Fitted(head, learned, temperature(logits, choose.targets, prior), epochs, device)
+
+
+def predictions(
+    data: Data, parts: Sequence[Part], log_p: NDArray[np.float64], *, run: str, fold: str
+) -> Iterator[Prediction]:
+    """Yield one prediction per segment of ``parts``, with its target."""
+    examples = data.examples(parts)
+    names = data.scheme.names
+    for segment, features, target, row in zip(
+        data.segments(parts), examples.bundles, examples.targets, np.exp(log_p), strict=True
+    ):
+        yield Prediction(
+            id=segment.id,
+            clip=segment.clip_id,
+            start=segment.start,
+            end=segment.end,
+            scheme=data.scheme.name,
+            scores={name: round(float(p), 6) for name, p in zip(names, row, strict=True)},
+            label=names[int(row.argmax())],
+            run=run,
+            target=names[int(target)],
+            fold=fold,
+            modalities=tuple(m for m in examples.modalities if features.features.get(m) is not None),
+            missing=features.missing,
+        )
+
+
+def cluster(segment: Segment) -> str:
+    """Return what a segment is not independent of: its speaker, else its dialogue, else its clip."""
+    return segment.speaker or segment.dialogue or segment.clip_id
+
+
+def score(data: Data, parts: Sequence[Part], log_p: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
+    """Return the metrics of one part over seeds: mean, spread, and the interval clustered by speaker."""
+    classes = len(data.scheme.names)
+    targets = data.examples(parts).targets
+    clusters = [cluster(segment) for segment in data.segments(parts)]
+    guesses = [p.argmax(1) for p in log_p]
+    each = [metrics.uar(targets, guess, classes) for guess in guesses]
+    low, high = stats.clustered_interval(
+        lambda t, p: metrics.uar(t, p, classes),
+        np.tile(targets, len(guesses)),
+        np.concatenate(guesses),
+        clusters * len(guesses),
+    )
+    return {
+        **metrics.summary(targets, guesses[0], data.scheme.names),
+        "uar": float(np.mean(each)),
+        "uar_seeds": each,
+        "uar_spread": float(np.std(each, ddof=1)) if len(each) > 1 else None,
+        "uar_interval": None if np.isnan(low) else [low, high],
+        "accuracy": float(np.mean([metrics.accuracy(targets, g) for g in guesses])),
+        "weighted_f1": float(np.mean([metrics.weighted_f1(targets, g, classes) for g in guesses])),
+        "macro_f1": float(np.mean([metrics.macro_f1(targets, g, classes) for g in guesses])),
+        "clusters": len(set(clusters)),
+    }
+
+
+def seen(data: Data, corpus: str, split: str | None) -> list[str]:
+    """Return the encoders' modalities that were trained on (this split of) this corpus: figures there are marked."""
+    identity = data.corpora[corpus].identity
+    return [
+        modality
+        for modality, uses in data.trained_on.items()
+        if any(use.corpus == identity and (split is None or use.split in (split, "all")) for use in uses)
+    ]
+
+
+def save(folder: Path, config: FitConfig, data: Data, fitted: Fitted, train: Sequence[Part], facts: Any) -> None:
+    """Write the bundle of a fitted head, with its card."""
+    classes = len(data.scheme.names)
+    priors = {name: np.exp(corpus.log_prior(classes)).tolist() for name, corpus in data.corpora.items()}
+    used = {name: priors[name] for name, _ in train}
+    card = bundles.BundleCard(
+        name=folder.parent.name,
+        scheme=data.scheme,
+        policy=data.policy,
+        recipe=config.recipe.model_dump(),
+        keys=data.keys,
+        dims=data.dims,
+        head={
+            "name": config.head.name,
+            "version": registry.get("heads", config.head.name).version,
+            "options": config.head.options,
+        },
+        temperature=fitted.temperature,
+        priors={"train": np.mean(list(used.values()), 0).tolist(), **used},
+        trained_on=[{"corpus": name, "split": split or "all"} for name, split in train],
+        facts={"mercli": __version__, **facts},
+    )
+    bundles.save(folder, card, fitted.head, fitted.stats, _readme(card, facts))
+
+
+def _readme(card: bundles.BundleCard, facts: Any) -> str:
+    trained = ", ".join(f"{use['corpus']} ({use['split']})" for use in card.trained_on)
+    return (
+        f"# {card.name}\n\n"
+        f"Predicts {', '.join(card.scheme.names)} ({card.policy}) with the head `{card.head['name']}` over "
+        f"{', '.join(card.dims)}.\n\n"
+        f"Trained on {trained}. Epoch and temperature were chosen on the dev splits of the same corpora.\n\n"
+        f"    mer predict CLIP --model PATH-OF-THIS-FOLDER\n\n"
+        f"Facts: `{facts}`\n"
+    )
+
+
+def epoch_rows(fitted: Fitted, **where: Any) -> Iterator[dict[str, Any]]:
+    """Yield the lines of ``metrics.jsonl`` for one fit."""
+    for epoch in fitted.epochs:
+        yield {**where, **asdict(epoch)}

@@ -1,0 +1,228 @@
+"""``mer predict``: items become predictions; models load once, one bad item never stops the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
+from pathlib import Path
+
+from mercli import log
+from mercli.config import PredictConfig, Recipe
+from mercli.engines.devices import resolve
+from mercli.engines.local import Local
+from mercli.errors import ConfigError, DataError, MerError
+from mercli.fusion import bundle as bundles
+from mercli.jobs import deciding, encoding
+from mercli.jobs.cutting import Medium, Piece, Source, Window, length, pieces
+from mercli.jobs.items import Item
+from mercli.jobs.transcripts import Finder
+from mercli.types import FeatureBundle, Prediction, Transcript
+
+SHIPPED = "embedded"
+GIVES = {"video": ("audio", "face"), "audio": ("audio",), "image": ("face",)}
+
+
+def bundle_folder(name: str) -> Path:
+    """Return where a bundle lies: the shipped one by name, else a path."""
+    return Path(__file__).parent.parent / "assets" / "embedded" / "bundle" if name == SHIPPED else Path(name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Bundles that share a recipe, so that a clip is decoded and encoded once for all of them."""
+
+    recipe: Recipe
+    encoders: encoding.EncoderSet
+    bundles: tuple[bundles.Bundle, ...]
+
+
+class Predictor:
+    """Holds the loaded models of one configuration."""
+
+    def __init__(self, config: PredictConfig) -> None:
+        self.config = config
+        self.finder = Finder(config.transcriber)
+        self.groups = _groups(config)
+        self.priors = {id(b): deciding.prior(b, config.prior) for group in self.groups for b in group.bundles}
+
+    def predict(self, item: Item) -> Iterator[Prediction]:
+        """Yield the item's predictions, window by window; a fault becomes one prediction with ``error`` per model."""
+        for group in self.groups:
+            try:
+                yield from self._item(item, group)
+            except MerError as fault:  # the unit boundary
+                log.logger.warning("%s: %s", item.id, fault.message)
+                for bundle in group.bundles:
+                    yield _failed(item, bundle, fault.message)
+
+    def _item(self, item: Item, group: _Group) -> Iterator[Prediction]:
+        if item.error:
+            raise DataError(item.error)
+        source, windows = self._source(item, group)
+        texts: dict[int, Transcript] = {}
+        every = _noted(pieces(source, windows, group.encoders.settings), texts)
+        keyed = ((piece.window, piece) for piece in every)
+        for window, features in encoding.features(group.encoders, keyed):
+            for bundle in group.bundles:
+                yield self._decide(item, bundle, features, windows[window], texts.pop(window, None))
+
+    def _source(self, item: Item, group: _Group) -> tuple[Source, list[Window]]:
+        media_files = tuple(
+            Medium(path, tuple(m for m in GIVES[what] if m in group.encoders.encoders)) for what, path in item.media
+        )
+        if item.audio and item.video:
+            media_files = tuple(Medium(m.path, ("face",)) if m.path == item.video else m for m in media_files)
+        source = Source(media_files, face=item.face or self.config.face or group.recipe.face)
+        whole = (item.start, item.end if item.end is not None else length(source) if media_files else 0.0)
+        if media_files and item.end is None and whole[1] <= whole[0] and not item.image:
+            raise DataError(f"'{item.clip}' is {whole[1]:.2f} s long, and {item.start} s was asked for")
+        windows = self._windows(item, whole)
+        transcript = self._transcript(item)
+        full = len(windows) == 1 and item.start == 0 and item.end is None
+        return Source(media_files, transcript, self.finder.reason, full or bool(item.text), source.face), windows
+
+    def _transcript(self, item: Item) -> Transcript | None:
+        given = self.config.text if self.config.text is not None else item.text
+        if given is not None:
+            return Transcript(given, "given") if given.strip() else None
+        return self.finder.of(item.media[0][1]) if item.media and not item.image else None
+
+    def _windows(self, item: Item, whole: Window) -> list[Window]:
+        if self.config.by_speech and (item.audio or item.video):
+            from mercli.jobs.transcripts import speech
+
+            found = [w for a, b in speech(item.audio or item.video) if (w := _inside(a, b, whole))]  # type: ignore[arg-type]
+            if not found:
+                log.logger.info("%s: no speech found, the whole clip is one segment", item.id)
+            return found or [whole]
+        if self.config.windows is None or not item.media or item.image:
+            return [whole]
+        return tile(whole, *size_step(self.config.windows))
+
+    def _decide(
+        self, item: Item, bundle: bundles.Bundle, features: FeatureBundle, window: Window, text: Transcript | None
+    ) -> Prediction:
+        present = tuple(m for m in bundle.card.dims if features.features.get(m) is not None)
+        if not present:
+            reasons = ", ".join(f"{m}: {why}" for m, why in features.missing.items())
+            return _failed(item, bundle, f"nothing to predict from ({reasons})", window, features)
+        trust = text.trust if text else None
+        log_prior = self.priors[id(bundle)]
+        scores = deciding.probabilities(bundle, features, log_prior, trust, present)
+        chosen = int(scores.argmax())
+        names = bundle.card.scheme.names
+        explained = (
+            deciding.shares(bundle, features, log_prior, trust, present, chosen) if self.config.explain else None
+        )
+        return Prediction(
+            id=item.id,
+            clip=item.clip,
+            start=round(window[0], 3),
+            end=round(window[1], 3) if item.media and not item.image else None,
+            scheme=bundle.card.scheme.name,
+            scores={name: round(float(p), 6) for name, p in zip(names, scores, strict=True)},
+            label=names[chosen] if scores[chosen] >= self.config.abstain else None,
+            run=bundle.card.name,
+            modalities=present,
+            missing=features.missing,
+            text=text.text if text else None,
+            text_source=text.source if text else None,
+            text_trust=trust,
+            shares=explained,
+        )
+
+
+def _noted(every: Iterable[Piece], texts: dict[int, Transcript]) -> Iterator[Piece]:
+    """Pass pieces on and keep each window's transcript for its prediction."""
+    for piece in every:
+        if piece.streams.transcript is not None:
+            texts[piece.window] = piece.streams.transcript
+        yield piece
+
+
+def _groups(config: PredictConfig) -> list[_Group]:
+    by_recipe: dict[str, list[bundles.Bundle]] = {}
+    for name in config.model:
+        bundle = bundles.load(bundle_folder(name))
+        by_recipe.setdefault(Recipe.model_validate(bundle.card.recipe).model_dump_json(), []).append(bundle)
+    groups = []
+    for text, members in by_recipe.items():
+        recipe = Recipe.model_validate_json(text)
+        modalities = sorted({m for b in members for m in b.card.dims}, key=["audio", "face", "text"].index)
+        encoders = encoding.build(recipe, modalities, resolve(config.device))
+        for bundle in members:
+            bundles.check_keys(bundle.card, encoders.keys)
+        groups.append(_Group(recipe, encoders, tuple(members)))
+    return groups
+
+
+def _failed(
+    item: Item, bundle: bundles.Bundle, error: str, window: Window | None = None, features: FeatureBundle | None = None
+) -> Prediction:
+    start, end = window or (item.start, item.end)
+    return Prediction(
+        id=item.id,
+        clip=item.clip,
+        start=start,
+        end=end,
+        scheme=bundle.card.scheme.name,
+        scores={},
+        label=None,
+        run=bundle.card.name,
+        missing=features.missing if features else {},
+        error=error,
+    )
+
+
+def size_step(text: str) -> tuple[float, float]:
+    """Return seconds of ``SIZE/STEP`` or ``SIZE``; raises ``ConfigError`` for anything else."""
+    size, _, step = text.partition("/")
+    try:
+        numbers = float(size), float(step or size)
+    except ValueError:
+        numbers = (0.0, 0.0)
+    if min(numbers) <= 0:
+        raise ConfigError(f"--windows '{text}' cannot be read, expected SIZE/STEP in seconds", "--windows 4/2")
+    return numbers
+
+
+def tile(whole: Window, size: float, step: float) -> list[Window]:
+    """Return windows of ``size`` every ``step`` seconds; the last ends with the clip and nothing is left over."""
+    start, end = whole
+    count = max(1, ceil((end - start - size) / step - 1e-9) + 1)
+    return [(start + k * step, min(end, start + k * step + size)) for k in range(count)]
+
+
+def _inside(start: float, end: float, whole: Window) -> Window | None:
+    start, end = max(start, whole[0]), min(end, whole[1])
+    return (start, end) if start < end else None
+
+
+@cache
+def _predictor(settings: str) -> Predictor:
+    return Predictor(PredictConfig.model_validate_json(settings))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A picklable piece of work: every worker builds its predictor once."""
+
+    settings: str
+
+    def __call__(self, item: Item) -> list[Prediction]:
+        return list(_predictor(self.settings).predict(item))
+
+
+def predict(config: PredictConfig, items: Iterable[Item]) -> Iterator[list[Prediction] | Iterator[Prediction]]:
+    """Yield each item's predictions in order; with one job they are made as they are read.
+
+    Raises ``DataError`` or ``ConfigError`` at once for a bundle or prior that cannot be used.
+    """
+    settings = config.model_dump_json()
+    if config.jobs == 1:
+        predictor = _predictor(settings)
+        yield from map(predictor.predict, items)
+    else:
+        yield from Local(config.jobs).map(_Work(settings), items)
