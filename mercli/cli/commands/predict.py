@@ -13,9 +13,37 @@ from mercli.cli.options import Command, Device, Json, Plugin, Preset, Quiet, Set
 from mercli.errors import DataError, PartialError
 
 if TYPE_CHECKING:
+    from mercli.config import PredictConfig
     from mercli.jobs.items import Item
 
 NOTICE = "Not for judging people at work or school, nor for clinical or legal decisions; see docs/model-card.md."
+
+Clips = Annotated[
+    list[str] | None, typer.Argument(metavar="CLIPS...", help="Files or folders; - reads paths from stdin.")
+]
+List = Annotated[str | None, typer.Option("--list", metavar="FILE.jsonl", help="Items, one JSON object a line.")]
+Null = Annotated[bool, typer.Option("-0", "--null", help="Paths on stdin are NUL-separated.")]
+Model = Annotated[
+    list[str] | None, typer.Option("--model", metavar="BUNDLE", help="Bundle folder; repeat to compare (embedded).")
+]
+Text = Annotated[str | None, typer.Option("--text", help="What is said, in place of any transcript.")]
+Transcriber = Annotated[
+    str | None, typer.Option("--transcriber", metavar="NAME", help="`mer list transcribers` (auto).")
+]
+Windows = Annotated[
+    str | None, typer.Option("--windows", metavar="SIZE/STEP", help="A timeline: windows in seconds, e.g. 4/2.")
+]
+BySpeech = Annotated[bool | None, typer.Option("--by-speech", help="A timeline: one segment per stretch of speech.")]
+Face = Annotated[str | None, typer.Option("--face", metavar="speaker|largest|all|whole", help="Whose face (speaker).")]
+Prior = Annotated[
+    str | None, typer.Option("--prior", metavar="uniform|train|corpus NAME|FILE", help="Class prior (uniform).")
+]
+Explain = Annotated[bool | None, typer.Option("--explain", help="Each modality's exact Shapley share.")]
+Abstain = Annotated[float | None, typer.Option("--abstain", metavar="P", help="Give no label below this probability.")]
+Format = Annotated[str | None, typer.Option("--format", metavar="table|json|jsonl|csv", help="How to print (table).")]
+Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes (1).")]
+Strict = Annotated[bool | None, typer.Option("--strict", help="Stop at the first item that fails.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,46 +52,24 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    clips: Annotated[
-        list[str] | None, typer.Argument(metavar="CLIPS...", help="Files or folders; - reads paths from stdin.")
-    ] = None,
-    list_: Annotated[
-        str | None, typer.Option("--list", metavar="FILE.jsonl", help="Items, one JSON object a line.")
-    ] = None,
-    null: Annotated[bool, typer.Option("-0", "--null", help="Paths on stdin are NUL-separated.")] = False,
-    model: Annotated[
-        list[str] | None, typer.Option("--model", metavar="BUNDLE", help="Bundle folder; repeat to compare (embedded).")
-    ] = None,
+    clips: Clips = None,
+    list_: List = None,
+    null: Null = False,
+    model: Model = None,
     preset: Preset = None,
-    text: Annotated[str | None, typer.Option("--text", help="What is said, in place of any transcript.")] = None,
-    transcriber: Annotated[
-        str | None, typer.Option("--transcriber", metavar="NAME", help="`mer list transcribers` (auto).")
-    ] = None,
-    windows: Annotated[
-        str | None, typer.Option("--windows", metavar="SIZE/STEP", help="A timeline: windows in seconds, e.g. 4/2.")
-    ] = None,
-    by_speech: Annotated[
-        bool | None, typer.Option("--by-speech", help="A timeline: one segment per stretch of speech.")
-    ] = None,
-    face: Annotated[
-        str | None, typer.Option("--face", metavar="speaker|largest|all|whole", help="Whose face (speaker).")
-    ] = None,
-    prior: Annotated[
-        str | None, typer.Option("--prior", metavar="uniform|train|corpus NAME|FILE", help="Class prior (uniform).")
-    ] = None,
-    explain: Annotated[bool | None, typer.Option("--explain", help="Each modality's exact Shapley share.")] = None,
-    abstain: Annotated[
-        float | None, typer.Option("--abstain", metavar="P", help="Give no label below this probability.")
-    ] = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="table|json|jsonl|csv", help="How to print (table).")
-    ] = None,
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")
-    ] = None,
+    text: Text = None,
+    transcriber: Transcriber = None,
+    windows: Windows = None,
+    by_speech: BySpeech = None,
+    face: Face = None,
+    prior: Prior = None,
+    explain: Explain = None,
+    abstain: Abstain = None,
+    format_: Format = None,
+    output: Output = None,
     device: Device = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes (1).")] = None,
-    strict: Annotated[bool | None, typer.Option("--strict", help="Stop at the first item that fails.")] = None,
+    jobs: Jobs = None,
+    strict: Strict = None,
     set_: Set = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -76,27 +82,33 @@ def predict(
     """
     from mercli import config as configs
     from mercli.cli import rendering
-    from mercli.jobs import items as found
-    from mercli.jobs import predict as job
 
+    if bool(clips) == bool(list_):
+        raise typer.BadParameter("give clips, a folder, - for paths on stdin, or --list FILE", param_hint="CLIPS")
     flags = {
         "model": model, "text": text, "transcriber.name": transcriber, "windows": windows, "by_speech": by_speech,
         "face": face, "prior": prior, "explain": explain, "abstain": abstain, "device": device, "jobs": jobs,
         "strict": strict,
     }  # fmt: skip
     config = configs.resolve(configs.PredictConfig, flags, preset=preset, sets=set_ or ())
-    if bool(clips) == bool(list_):
-        raise typer.BadParameter("give clips, a folder, - for paths on stdin, or --list FILE", param_hint="CLIPS")
-    items: Iterable[Item] = (
-        found.of_list(Path(list_))
-        if list_
-        else found.of_stdin(sys.stdin.buffer, null)
-        if clips == ["-"]
-        else found.of_paths(clips or ())
-    )
+    _run(config, _items(clips or [], list_, null), rendering.choose(format_, json, output), output)
+
+
+def _items(clips: list[str], list_: str | None, null: bool) -> Iterable[Item]:
+    from mercli.jobs import items
+
+    if list_:
+        return items.of_list(Path(list_))
+    return items.of_stdin(sys.stdin.buffer, null) if clips == ["-"] else items.of_paths(clips)
+
+
+def _run(config: PredictConfig, items: Iterable[Item], kind: str, output: str | None) -> None:
+    from mercli.cli import rendering
+    from mercli.jobs import predict as job
+
     failed = good = 0
     last = ""
-    with rendering.writer(rendering.choose(format_, json, output), output) as write:
+    with rendering.writer(kind, output) as write:
         for predictions in job.predict(config, items):
             bad = ""
             for prediction in predictions:

@@ -1,0 +1,1 @@
+"""A clip becomes aligned streams: audio, face crops, words."""
