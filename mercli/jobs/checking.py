@@ -17,9 +17,10 @@ def preset(name: str, command: str | None = None) -> dict[str, Any]:
     command = command or presets.path_of(name).parent.name
     values = presets.load(name, command)
     if command == "finetune":
-        from mercli.tuning import recipes
+        from mercli.tuning.recipes import RECIPES, altered
 
-        return {"name": name, "command": command, "keys": recipes.checked(values)}
+        altered(RECIPES[name.rsplit("-", 1)[-1]], values)
+        return {"name": name, "command": command, "keys": values}
     models = {model.command: model for model in config.PRESETTED}
     if command not in models:
         raise ConfigError(

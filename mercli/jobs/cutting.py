@@ -46,10 +46,14 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """At most ``PART`` seconds of one window, or its transcript; ``last`` when nothing of the window follows."""
+    """At most ``PART`` seconds of one window, or its transcript; ``last`` when nothing of the window follows.
+
+    Times in ``streams`` count from the piece's own ``start`` (seconds from the start of the clip), as its samples do.
+    """
 
     window: int
     streams: Streams
+    start: float
     last: bool = False
 
 
@@ -165,11 +169,11 @@ def _emit(
         audio=audio,
         audio_rate=settings.audio_rate,
         faces=track.faces if track else None,
-        face_times=track.times if track else None,
+        face_times=track.times - part.start if track else None,
         face_confidence=track.confidence if track else None,
         missing=missing,
     )
-    return Piece(part.window, streams, last=not any(rest.window == part.window for rest in parts))
+    return Piece(part.window, streams, part.start, last=not any(rest.window == part.window for rest in parts))
 
 
 def _still(medium: Medium, windows: Sequence[Window], finder: FaceFinder | None) -> Iterator[Piece]:
@@ -189,7 +193,7 @@ def _still(medium: Medium, windows: Sequence[Window], finder: FaceFinder | None)
         missing=missing,
     )
     for window in range(len(windows)):
-        yield Piece(window, streams, last=True)
+        yield Piece(window, streams, 0.0, last=True)
 
 
 def words(source: Source, windows: Sequence[Window]) -> Iterator[Piece]:
@@ -199,11 +203,9 @@ def words(source: Source, windows: Sequence[Window]) -> Iterator[Piece]:
     for index, (start, end) in enumerate(windows):
         here, why = source.transcript, source.no_text
         if here is not None and not source.whole:
-            if here.words:
-                here, why = align.cut_words(here, start, end), "nothing is said in this stretch"
-            else:
-                here, why = None, "transcript has no times"
-        yield Piece(index, Streams(transcript=here, missing={} if here else {"text": why}), last=True)
+            why = align.why_no_words(here)
+            here = align.cut_words(here, start, end)
+        yield Piece(index, Streams(transcript=here, missing={} if here else {"text": why}), start, last=True)
 
 
 def pieces(source: Source, windows: Sequence[Window], settings: StreamSettings) -> Iterator[Piece]:

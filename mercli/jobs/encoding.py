@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -110,7 +110,8 @@ def _flush(
         gathering = gathered.setdefault(key, _Gathering())
         for modality in encoders.encoders:
             if modality in found:
-                gathering.parts.setdefault(modality, []).append(found[modality])
+                moved = replace(found[modality], times=found[modality].times + np.float32(piece.start))
+                gathering.parts.setdefault(modality, []).append(moved)
             elif _has(piece.streams, modality):
                 gathering.missing[modality] = NOTHING[modality]
         gathering.missing.update(piece.streams.missing)

@@ -17,7 +17,7 @@ from mercli.fusion import bundle as bundles
 from mercli.jobs import deciding, encoding
 from mercli.jobs.cutting import Medium, Piece, Source, Window, length, pieces
 from mercli.jobs.items import Item
-from mercli.jobs.transcripts import Finder
+from mercli.jobs.transcripts import Finder, given_text, speech, trusted
 from mercli.types import FeatureBundle, Prediction, Transcript
 
 SHIPPED = "embedded"
@@ -53,7 +53,6 @@ class Predictor:
             try:
                 yield from self._item(item, group)
             except MerError as fault:  # the unit boundary
-                log.logger.warning("%s: %s", item.id, fault.message)
                 for bundle in group.bundles:
                     yield _failed(item, bundle, fault.message)
 
@@ -86,13 +85,11 @@ class Predictor:
     def _transcript(self, item: Item) -> Transcript | None:
         given = self.config.text if self.config.text is not None else item.text
         if given is not None:
-            return Transcript(given, "given") if given.strip() else None
+            return given_text(given)
         return self.finder.of(item.media[0][1]) if item.media and not item.image else None
 
     def _windows(self, item: Item, whole: Window) -> list[Window]:
         if self.config.by_speech and (item.audio or item.video):
-            from mercli.jobs.transcripts import speech
-
             found = [w for a, b in speech(item.audio or item.video) if (w := _inside(a, b, whole))]  # type: ignore[arg-type]
             if not found:
                 log.logger.info("%s: no speech found, the whole clip is one segment", item.id)
@@ -108,7 +105,7 @@ class Predictor:
         if not present:
             reasons = ", ".join(f"{m}: {why}" for m, why in features.missing.items())
             return _failed(item, bundle, f"nothing to predict from ({reasons})", window, features)
-        trust = text.trust if text else None
+        trust = trusted(text) if text else None
         log_prior = self.priors[id(bundle)]
         scores = deciding.probabilities(bundle, features, log_prior, trust, present)
         chosen = int(scores.argmax())

@@ -52,6 +52,20 @@ class Finder:
         return Source(media_files, found, self.reason, whole=whole, face=face)
 
 
+def given_text(text: str) -> Transcript | None:
+    """Return a text that the user gave as a transcript, its language guessed; ``None`` for an empty one."""
+    from mercli.streams.language import guess
+
+    return Transcript(text, "given", language=guess(text)) if text.strip() else None
+
+
+def trusted(transcript: Transcript) -> float | None:
+    """Return how much a transcript counts in 0..1, ``None`` where its source does not say."""
+    from mercli.streams.trust import text_weight
+
+    return None if transcript.trust is None else round(text_weight(transcript), 4)
+
+
 def _audio(path: Path) -> Callable[[], Iterable[FloatArray]] | None:
     from mercli.streams import media
 

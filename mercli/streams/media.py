@@ -24,7 +24,7 @@ from mercli.streams.source import Damage, decode, find, is_image, is_mov, open_m
 if TYPE_CHECKING:
     from mercli.types import FloatArray
 
-__all__ = ["AudioChunk", "Frame", "MediaInfo", "probe", "read_audio", "read_image", "stream", "subtitles"]
+__all__ = ["AudioChunk", "Frame", "MediaInfo", "listen", "probe", "read_audio", "read_image", "stream", "subtitles"]
 
 PREROLL = 1.0  # seconds decoded before a cut: audio codecs need a frame or two, interleaving may lag
 LOOSE = ("aac", "ac3", "amr", "eac3", "h264", "hevc", "mp3")  # bare streams: length and seeking are estimates
@@ -229,18 +229,24 @@ class _Pass:
                 self.container.seek(round((target + self.span.origin) * av.time_base))
 
 
-def read_audio(path: Path, *, rate: int = 16_000, start: float = 0.0, end: float | None = None) -> FloatArray:
-    """Return mono float32 (N,) of ``[start, end)`` at ``rate`` Hz, the first sample at ``start``.
+def listen(path: Path, *, rate: int = 16_000, start: float = 0.0, end: float | None = None) -> Iterator[FloatArray]:
+    """Yield mono float32 pieces (N,) of ``[start, end)`` at ``rate`` Hz without gaps, the first sample at ``start``.
 
-    Sound that begins later is preceded by silence; one that ends earlier is shorter. Raises ``DataError`` where the
-    clip has no audio.
+    Sound that begins later is preceded by silence; one that ends earlier is shorter. Memory is flat in length.
     """
-    pieces: list[FloatArray] = []
+    begun = False
     for chunk in stream(path, audio_rate=rate, fps=None, start=start, end=end):
         if isinstance(chunk, AudioChunk):
-            if not pieces:
-                pieces.append(np.zeros(round((chunk.time - start) * rate), np.float32))
-            pieces.append(chunk.samples)
+            ahead = round((chunk.time - start) * rate) if not begun else 0
+            for first in range(0, ahead, rate):
+                yield np.zeros(min(rate, ahead - first), np.float32)
+            begun = True
+            yield chunk.samples
+
+
+def read_audio(path: Path, *, rate: int = 16_000, start: float = 0.0, end: float | None = None) -> FloatArray:
+    """Return what ``listen`` yields as one array (N,); raises ``DataError`` where the clip has no audio."""
+    pieces = list(listen(path, rate=rate, start=start, end=end))
     if not pieces and not probe(path).has_audio:
         raise DataError(f"{quoted(path)} has no audio")
     return np.concatenate([*pieces, np.empty(0, np.float32)])

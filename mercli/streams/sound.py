@@ -48,14 +48,15 @@ def downmix(frame: av.AudioFrame) -> FloatArray:
     names = [channel.name for channel in frame.layout.channels]
     kind = np.dtype(SAMPLES[frame.format.packed.name])
     each = frame.samples if frame.format.is_planar else frame.samples * len(names)
-    planes = [np.frombuffer(plane, kind, each) for plane in frame.planes]
+    buffers: Any = frame.planes
+    planes = [np.frombuffer(buffer, kind, each) for buffer in buffers]
     channels = planes if frame.format.is_planar else list(planes[0].reshape(-1, len(names)).T)
     full = 1.0 if kind.kind == "f" else 2.0 ** (8 * kind.itemsize - 1)
     mono = np.zeros(frame.samples, np.float32)
     for weight, channel in zip(weights(names), channels, strict=True):
         if weight:
             mono += (channel - np.float32(128) if kind == np.uint8 else channel) * np.float32(weight / full)
-    return np.clip(mono, -1, 1, out=mono) if "FC" in names[1:] else mono
+    return np.clip(mono, -1, 1, out=mono) if len(names) > 2 else mono
 
 
 def weights(names: list[str]) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import stat
@@ -164,9 +163,8 @@ def packets(container: av.container.InputContainer, streams: Sequence[Any], dama
                     damage.broken += packet.is_corrupt
                     yield packet
             return
-        except (av.FFmpegError, OSError) as fault:
-            if getattr(fault, "errno", None) != errno.EAGAIN:
-                damage.note(None)
+        except (av.FFmpegError, OSError):
+            damage.note(None)
 
 
 def decode(stream: Any, packet: av.Packet | None, damage: Damage) -> list[Any]:

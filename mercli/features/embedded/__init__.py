@@ -1,0 +1,5 @@
+"""Encoders whose trained weights ship inside the package."""
+
+from mercli.features.embedded import audio, face
+
+__all__ = ["audio", "face"]

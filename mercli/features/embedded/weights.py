@@ -1,0 +1,62 @@
+"""Where embedded weights and their cards lie, and how a network takes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mercli.contracts import TrainedOn
+from mercli.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets" / "embedded"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weights file, the sha256 of its bytes, and its card."""
+
+    path: Path
+    sha256: str
+    card: dict[str, Any]
+
+    @property
+    def trained_on(self) -> tuple[TrainedOn, ...]:
+        """Return the corpora, parts and speakers that the card lists."""
+        return tuple(
+            TrainedOn(entry["corpus"], entry["split"], tuple(entry.get("speakers", ())))
+            for entry in self.card["trained_on"]
+        )
+
+
+def find(modality: str, path: str | None) -> Weights:
+    """Return the weights at ``path``, else those shipped; raises ``DataError`` where file or card is missing."""
+    file = Path(path) if path else ASSETS / f"{modality}.safetensors"
+    card = file.with_suffix(".json")
+    for needed in (file, card):
+        if not needed.is_file():
+            raise DataError(f"'{needed}' does not exist; weights lie beside their card", f"mer finetune {modality}")
+    return Weights(file, hashlib.sha256(file.read_bytes()).hexdigest(), json.loads(card.read_text(encoding="utf-8")))
+
+
+def fill(network: nn.Module, weights: Weights) -> nn.Module:
+    """Return the network with the weights in float32, in eval mode; raises ``DataError`` where they do not fit."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state = {key: value.float() for key, value in load_file(weights.path).items()}
+        result = network.load_state_dict(state, strict=False)
+    except (SafetensorError, RuntimeError) as fault:
+        reason = str(fault).splitlines()[0]
+        raise DataError(f"'{weights.path}' does not fit {type(network).__name__}: {reason}") from fault
+    absent = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
+    if absent or result.unexpected_keys:
+        wrong = ", ".join([*absent, *result.unexpected_keys][:3])
+        raise DataError(f"'{weights.path}' does not fit {type(network).__name__}: {wrong}")
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Encoders trained or fine-tuned with the Hugging Face ``Trainer``."""

@@ -1,0 +1,97 @@
+"""Random changes to training speech, drawn from one generator so that a step can be repeated exactly."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from mercli.features.embedded.audio_net import RATE
+from mercli.tuning.augment import between
+from mercli.tuning.recipes import AudioRecipe
+
+
+def _draw(low: float, high: float, generator: Generator) -> float:
+    return float(between(1, low, high, generator))
+
+
+def _happens(share: float, generator: Generator) -> bool:
+    return float(torch.rand(1, generator=generator)) < share
+
+
+def paced(wave: Tensor, amount: float, generator: Generator) -> Tensor:
+    """Return ``wave`` (N,) played up to ``amount`` faster or slower, pitch and all."""
+    factor = 1 + amount * _draw(-1, 1, generator)
+    return F.interpolate(wave[None, None], max(1, round(len(wave) / factor)), mode="linear")[0, 0]
+
+
+def excerpt(wave: Tensor, share: float, least: float, most: float, generator: Generator) -> Tensor:
+    """Return a stretch of ``wave``: of random length from ``least`` seconds in ``share`` of cases, ``most`` at most."""
+    longest = min(len(wave), round(most * RATE))
+    shortest = min(longest, round(least * RATE))
+    length = round(_draw(shortest, longest, generator)) if _happens(share, generator) else longest
+    start = int(torch.randint(0, len(wave) - length + 1, (1,), generator=generator))
+    return wave[start : start + length]
+
+
+def roomy(wave: Tensor, generator: Generator) -> Tensor:
+    """Return ``wave`` as a room sounds: convolved with decaying noise, the direct sound before it."""
+    decay = _draw(0.1, 0.5, generator)
+    count = round(decay * RATE)
+    tail = torch.randn(count, generator=generator) * 10 ** (-3 * torch.arange(count) / count)
+    response = tail * (_draw(0.1, 0.6, generator) / tail.square().sum().sqrt())
+    response[0] = 1.0
+    size = len(wave) + count
+    return torch.fft.irfft(torch.fft.rfft(wave, size) * torch.fft.rfft(response, size), size)[: len(wave)]
+
+
+def narrowed(wave: Tensor, generator: Generator) -> Tensor:
+    """Return ``wave`` through a telephone's or a cheap codec's band, with slopes of 200 Hz."""
+    low, high = _draw(50, 400, generator), _draw(2800, 7000, generator)
+    spectrum = torch.fft.rfft(wave)
+    hertz = torch.linspace(0, RATE / 2, len(spectrum))
+    gain = torch.sigmoid((hertz - low) / 50) * torch.sigmoid((high - hertz) / 50)
+    return torch.fft.irfft(spectrum * gain, len(wave))
+
+
+def noisy(wave: Tensor, generator: Generator) -> Tensor:
+    """Return ``wave`` with noise 8 to 35 dB below it whose spectrum falls by 0 to 6 dB an octave."""
+    spectrum = torch.fft.rfft(torch.randn(len(wave), generator=generator))
+    slope = torch.arange(1, len(spectrum) + 1) ** -_draw(0, 1, generator)
+    noise = torch.fft.irfft(spectrum * slope, len(wave))
+    power = wave.square().mean() / noise.square().mean().clamp_min(1e-12)
+    return wave + noise * power.sqrt() * 10 ** (-_draw(8, 35, generator) / 20)
+
+
+def changed(wave: Tensor, recipe: AudioRecipe, generator: Generator) -> Tensor:
+    """Return one training version of ``wave`` (N,): pace, excerpt, room, band, noise, each by the recipe's share."""
+    if len(wave) < 2:
+        return wave
+    wave = excerpt(paced(wave, recipe.pace, generator), recipe.excerpt, recipe.shortest, recipe.longest, generator)
+    if _happens(recipe.room, generator):
+        wave = roomy(wave, generator)
+    if _happens(recipe.band, generator):
+        wave = narrowed(wave, generator)
+    if _happens(recipe.noise, generator):
+        wave = noisy(wave, generator)
+    return wave
+
+
+def warped(mel: Tensor, amount: float, generator: Generator) -> Tensor:
+    """Return a spectrogram (bands, T) stretched along frequency by up to ``amount``: another vocal tract."""
+    bands = len(mel)
+    place = (torch.arange(bands) * (1 + amount * _draw(-1, 1, generator))).clamp(0, bands - 1)
+    below = place.floor().long().clamp_max(bands - 2)
+    share = (place - below)[:, None]
+    return mel[below] * (1 - share) + mel[below + 1] * share
+
+
+def masked(mel: Tensor, masks: int, generator: Generator) -> Tensor:
+    """Return a spectrogram with ``masks`` stretches of bands and of time set to the mean (SpecAugment, Park 2019)."""
+    mel = mel.clone()
+    for _ in range(masks):
+        for axis, widest in ((0, 10), (1, min(25, mel.shape[1] // 4))):
+            width = int(torch.randint(0, widest + 1, (1,), generator=generator))
+            start = int(torch.randint(0, mel.shape[axis] - width + 1, (1,), generator=generator))
+            mel.narrow(axis, start, width).zero_()
+    return mel

@@ -1,0 +1,143 @@
+"""Acted speech for ``embedded-audio``: RAVDESS and EMO-DB, parted by speaker."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from mercli.errors import DataError
+from mercli.features.embedded.audio_net import RATE, AudioNet, log_mel, stacked, voiced
+from mercli.labels import canonical
+from mercli.tuning.augment import mixed, pairing
+from mercli.tuning.augment_audio import changed, masked, warped
+from mercli.tuning.data import CLASSES, Batch, log_prior
+from mercli.tuning.evaluate import recalls
+from mercli.tuning.recipes import AudioRecipe
+
+FOLDERS = {"ravdess": "ravdess_audio", "emodb": "emodb_audio"}
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One clip: its id ``corpus/file``, trimmed wave (N,), class index, speaker ``corpus/number``, part."""
+
+    id: str
+    wave: Tensor
+    label: int
+    speaker: str
+    split: str
+
+
+def read_speech(root: Path) -> list[Utterance]:
+    """Read both corpora (``labels.csv`` beside the audio); raises ``DataError`` where one is missing."""
+    import pandas as pd
+
+    found = []
+    for corpus, folder in FOLDERS.items():
+        path = root / folder / "labels.csv"
+        if not path.is_file():
+            raise DataError(f"'{path}' does not exist; labels.csv with file, emotion, speaker, split was expected")
+        for row in pd.read_csv(path).to_dict("records"):
+            name = str(row["file"])
+            label = CLASSES.index(str(canonical(str(row["emotion"]))))
+            speaker, part = f"{corpus}/{int(row['speaker']):02d}", str(row["split"])
+            found.append(Utterance(f"{corpus}/{Path(name).stem}", _wave(root / folder / name), label, speaker, part))
+    return found
+
+
+def _wave(path: Path) -> Tensor:
+    import soundfile
+
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    if rate != RATE:
+        raise DataError(f"'{path}' has {rate} Hz; {RATE} Hz was expected")
+    wave = torch.from_numpy(samples).mean(1)
+    return wave[voiced(wave)]
+
+
+@torch.inference_mode()
+def speech_logits(network: nn.Module, items: Sequence[Utterance], batch: int = 32) -> Tensor:
+    """Return uniform-prior logits (N, 7), each clip whole."""
+    order = sorted(range(len(items)), key=lambda i: len(items[i].wave))
+    out = torch.zeros(len(items), len(CLASSES))
+    for start in range(0, len(order), batch):
+        part = order[start : start + batch]
+        mel, frames = stacked([log_mel(items[i].wave) for i in part])
+        out[part] = network(mel=mel, frames=frames)[0].float()
+    return out
+
+
+def speakers(items: Sequence[Utterance], part: str) -> list[str]:
+    """Return the speakers of a part (``train`` or ``dev``), sorted."""
+    return sorted({item.speaker for item in items if item.split == part})
+
+
+def folds(items: Sequence[Utterance], count: int) -> list[list[str]]:
+    """Return ``count`` + 1 groups of speakers to hold out: the dev speakers, then the train speakers dealt in turn."""
+    train = speakers(items, "train")
+    dealt: list[list[str]] = [[] for _ in range(count)]
+    for corpus in FOLDERS:
+        for number, speaker in enumerate(name for name in train if name.startswith(f"{corpus}/")):
+            dealt[number % count].append(speaker)
+    return [speakers(items, "dev"), *dealt]
+
+
+@dataclass
+class AudioTask:
+    """Speech of all speakers but those ``held`` out (by default the dev speakers), on whom the figures are taken."""
+
+    recipe: AudioRecipe
+    items: Sequence[Utterance]
+    held: Collection[str] = ()
+    train: list[Utterance] = field(init=False)
+    dev: list[Utterance] = field(init=False)
+
+    def __post_init__(self) -> None:
+        held = set(self.held) or set(speakers(self.items, "dev"))
+        self.train = [item for item in self.items if item.speaker not in held]
+        self.dev = [item for item in self.items if item.speaker in held]
+        self.labels = torch.tensor([item.label for item in self.train])
+        self.prior = log_prior(self.labels, power=self.recipe.balance)
+
+    @property
+    def trained_on(self) -> Sequence[dict[str, Any]]:
+        """Return corpora, part and speakers that the training sees."""
+        seen = sorted({item.speaker for item in self.train})
+        return [
+            {"corpus": corpus, "split": "train", "speakers": [s.split("/")[1] for s in seen if s.startswith(corpus)]}
+            for corpus in FOLDERS
+        ]
+
+    def network(self) -> nn.Module:
+        """Return an untrained ``AudioNet``."""
+        return AudioNet(self.recipe.dropout)
+
+    def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
+        """Return spectrograms of changed waves, warped and masked, some batches mixed."""
+        recipe, mels = self.recipe, []
+        for index in indices.tolist():
+            mel = log_mel(changed(self.train[index].wave, recipe, generator))
+            mels.append(masked(warped(mel, recipe.warp, generator), recipe.masks, generator))
+        mel, frames = stacked(mels)
+        targets = F.one_hot(self.labels[indices], len(CLASSES)).float()
+        if recipe.mixup > 0 and torch.rand(1, generator=generator).item() < recipe.mixup_share:
+            weight, order = pairing(len(mel), recipe.mixup, generator)
+            mel, targets = mixed(mel, weight, order), mixed(targets, weight, order)
+            frames = torch.maximum(frames, frames[order])
+        return Batch({"mel": mel, "frames": frames}, targets, self.prior)
+
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        """Return each corpus's UAR over the held-out speakers, with a uniform prior."""
+        figures = {}
+        for corpus in FOLDERS:
+            part = [item for item in self.dev if item.speaker.startswith(f"{corpus}/")]
+            if part:
+                labels = torch.tensor([item.label for item in part])
+                figures[f"{corpus}_uar"] = recalls(speech_logits(network, part), labels)[1]
+        return figures

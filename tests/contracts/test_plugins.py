@@ -1,0 +1,184 @@
+"""Every registered plugin keeps its kind's contract."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mercli import registry
+from mercli.labels import CANONICAL
+from mercli.types import MODALITIES, Feature, FeatureBundle, Streams, StreamSettings, Transcript
+
+ENCODERS = [spec.name for spec in registry.specs("encoders")]
+HEADS = [spec.name for spec in registry.specs("heads")]
+DIMS = {"audio": 5, "face": 4, "text": 3}
+
+
+def streams(seconds: float = 1.5, seed: int = 0, size: int = 48) -> Streams:
+    draw = np.random.default_rng(seed)
+    time = np.arange(round(seconds * 16_000)) / 16_000
+    sound = 0.3 * np.sin(2 * np.pi * 180 * time) * (1 + np.sin(2 * np.pi * 3 * time)) + draw.normal(0, 0.01, len(time))
+    frames = round(seconds * 5)
+    return Streams(
+        audio=sound.astype(np.float32),
+        faces=draw.integers(0, 255, (frames, size, size, 3), np.uint8),
+        face_times=(np.arange(frames) / 5).astype(np.float32),
+        face_confidence=np.ones(frames, np.float32),
+        transcript=Transcript("what a wonderful day, i am so happy", "given", language="en"),
+    )
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_listings_are_json_and_tell_where_each_plugin_comes_from(kind, mer):
+    answer = mer("list", kind, "--json")
+    rows = json.loads(answer.out)
+    assert answer.code == 0
+    assert rows
+    assert all(row["name"] and row["summary"] and row["origin"] and row["version"] for row in rows)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_declares_what_it_makes(name):
+    spec, encoder = registry.get("encoders", name), registry.build("encoders", name)
+    assert encoder.modality == spec.facts["modality"]
+    assert encoder.modality in MODALITIES
+    assert encoder.dim == spec.facts["dim"]
+    assert isinstance(encoder.settings, StreamSettings)
+    assert encoder.weights
+    assert {(t.corpus, t.split) for t in encoder.trained_on} == {(t.corpus, t.split) for t in spec.facts["trained_on"]}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_gives_the_same_rows_alone_and_in_any_batch(name):
+    encoder = registry.build("encoders", name)
+    size = encoder.settings.face_size
+    batch = [streams(1.5, 1, size), streams(0.8, 2, size), streams(2.2, 3, size)]
+    together = encoder.encode(batch)
+    assert len(together) == 3
+    for one, feature in zip(batch, together, strict=True):
+        (alone,) = encoder.encode([one])
+        assert feature.values.shape == (len(feature.times), encoder.dim)
+        assert feature.values.dtype == feature.times.dtype == np.float32
+        assert feature.times.shape[1:] == (2,)
+        assert feature.valid.dtype == np.bool_
+        assert np.isfinite(feature.values).all()
+        np.testing.assert_allclose(feature.values, alone.values, atol=2e-4)
+        np.testing.assert_array_equal(feature.valid, alone.valid)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_that_finds_nothing_says_so_by_no_valid_row(name):
+    encoder = registry.build("encoders", name)
+    size = encoder.settings.face_size
+    nothing = Streams(
+        audio=np.zeros(8000, np.float32),
+        faces=np.zeros((3, size, size, 3), np.uint8),
+        face_times=np.arange(3, dtype=np.float32),
+        face_confidence=np.zeros(3, np.float32),
+        transcript=Transcript("", "given"),
+    )
+    (feature,) = encoder.encode([nothing])
+    assert not feature.valid.any()
+    assert np.isfinite(feature.values).all()
+
+
+def bundles(count: int, seed: int = 0) -> list[FeatureBundle]:
+    draw = np.random.default_rng(seed)
+    made = []
+    for index in range(count):
+        features = {}
+        for number, (modality, dim) in enumerate(DIMS.items()):
+            rows = int(draw.integers(1, 5))
+            here = (index % 7 + 1) >> number & 1  # every non-empty subset of the three occurs
+            made_here = Feature(
+                draw.normal(size=(rows, dim)).astype(np.float32), np.zeros((rows, 2), np.float32), np.ones(rows, bool)
+            )
+            features[modality] = made_here if here else None
+        made.append(FeatureBundle(str(index), features))
+    return made
+
+
+def batch_of(some: list[FeatureBundle], targets: list[int] | None = None):
+    from mercli.fusion.batch import Examples, Statistics, collate
+
+    stats = Statistics(
+        {m: np.zeros(d, np.float32) for m, d in DIMS.items()}, {m: np.ones(d, np.float32) for m, d in DIMS.items()}
+    )
+    wanted = np.asarray(targets if targets is not None else [i % 7 for i in range(len(some))])
+    return collate(Examples(some, tuple(DIMS), wanted, ["made"] * len(some)), stats, DIMS)
+
+
+@pytest.fixture(params=HEADS)
+def head(request):
+    import torch
+
+    torch.manual_seed(0)
+    return registry.build("heads", request.param, DIMS, CANONICAL).eval()
+
+
+def test_a_head_is_finite_for_every_subset_and_its_loss_trains_every_weight(head):
+    batch = batch_of(bundles(14))
+    output = head(batch)
+    assert output.logits.shape == (14, 7)
+    assert output.logits.isfinite().all()
+    head.train()
+    head.loss(head(batch), batch).backward()
+    unreached = [name for name, weight in head.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert not unreached
+
+
+def test_gradient_reaches_every_modality(head):
+    batch = batch_of(bundles(14))
+    for values in batch.values.values():
+        values.requires_grad_()
+    head(batch).logits.log_softmax(-1)[:, 0].sum().backward()
+    assert all(values.grad is not None and values.grad.any() for values in batch.values.values())
+
+
+def test_padding_changes_nothing(head):
+    some = bundles(8, seed=3)
+    together = head(batch_of(some)).logits
+    for index, one in enumerate(some):
+        np.testing.assert_allclose(
+            head(batch_of([one])).logits[0].detach(), together[index].detach(), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_permuting_the_batch_permutes_the_output(head):
+    some = bundles(9, seed=4)
+    order = np.random.default_rng(0).permutation(9)
+    np.testing.assert_allclose(
+        head(batch_of([some[i] for i in order])).logits.detach(),
+        head(batch_of(some)).logits.detach()[order],
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("spec", registry.specs("corpora"), ids=lambda spec: spec.name)
+def test_a_reader_refuses_a_folder_that_is_not_its_corpus(spec, tmp_path):
+    from mercli.errors import DataError
+
+    reader = registry.build("corpora", spec.name)
+    with pytest.raises(DataError):
+        list(reader.read(tmp_path, "x"))
+    with pytest.raises(DataError):
+        list(reader.read(tmp_path / "absent", "x"))
+
+
+@pytest.mark.parametrize("spec", registry.specs("engines"), ids=lambda spec: spec.name)
+def test_an_engine_keeps_the_order(spec):
+    engine = registry.build("engines", spec.name)
+    assert list(engine.map(abs, range(-5, 5))) == [5, 4, 3, 2, 1, 0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("spec", registry.specs("transcribers"), ids=lambda spec: spec.name)
+def test_a_transcriber_without_anything_to_read_answers_none(spec, tmp_path):
+    options = {"offline": True} if "offline" in spec.options() else {}
+    medium = tmp_path / "clip.wav"
+    import soundfile
+
+    soundfile.write(medium, np.zeros(1600, np.float32), 16_000)
+    assert registry.build("transcribers", spec.name, options=options).transcribe(medium, None) is None
