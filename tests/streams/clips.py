@@ -74,15 +74,9 @@ def make_clip(
         parts: list[tuple[float, av.Packet]] = []
         video = audio = text = None
         if picture is not None and ending not in AUDIO_ONLY:
-            video = out.add_stream(
-                codec or VIDEO_CODECS.get(ending, "libx264"), rate=Fraction(fps).limit_denominator(1001)
-            )
-            video.width, video.height, video.pix_fmt, video.gop_size = *size, "yuv420p", gop
-            video.codec_context.thread_count = 1
-            if times is not None:
-                video.codec_context.time_base = Fraction(1, 1000)
-            if rotation:
-                video.set_display_rotation(rotation)
+            rate = Fraction(fps).limit_denominator(1001)
+            video = out.add_stream(codec or VIDEO_CODECS.get(ending, "libx264"), rate=rate)
+            _shape(video, size, gop, rotation, None if times is None else Fraction(1, 1000))
         if audio_rate is not None:
             audio = out.add_stream(AUDIO_CODECS.get(ending, "aac"), rate=audio_rate, layout=layout)
         if subtitles:
@@ -99,6 +93,15 @@ def make_clip(
         for _, packet in sorted(parts, key=lambda part: part[0]):
             out.mux(packet)
     return path
+
+
+def _shape(video, size, gop, rotation, base):
+    video.width, video.height, video.pix_fmt, video.gop_size = *size, "yuv420p", gop
+    video.codec_context.thread_count = 1
+    if base is not None:
+        video.codec_context.time_base = base
+    if rotation:
+        video.set_display_rotation(rotation)
 
 
 def _container(ending: str) -> str:

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mercli import registry
+from mercli.features.embedded.weights import ASSETS
+from mercli.labels import CANONICAL
+from mercli.types import Streams
+
+pytest.importorskip("torch")
+
+DATA = Path(__file__).resolve().parents[2] / "../shared/data"
+NAMES = ("audio", "face")
+
+
+def card(name: str) -> dict:
+    return json.loads((ASSETS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_encoder_builds_and_is_what_its_spec_says(name):
+    spec = registry.get("encoders", f"embedded-{name}")
+    encoder = registry.build("encoders", f"embedded-{name}")
+    assert (encoder.modality, encoder.dim) == (name, spec.facts["dim"])
+    assert tuple(encoder.trained_on) == tuple(spec.facts["trained_on"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_tells_classes_prior_data_and_measured_figures(name):
+    told = card(name)
+    assert told["classes"] == list(CANONICAL.names)
+    assert np.exp(told["log_prior"]).sum() == pytest.approx(1, abs=1e-3)
+    assert 0.1 < told["temperature"] < 10
+    assert told["trained_on"]
+    assert all(f["interval"][0] <= f["value"] <= f["interval"][1] for f in told["figures"].values())
+
+
+def test_both_files_together_stay_within_ten_megabytes():
+    assert sum((ASSETS / f"{name}.safetensors").stat().st_size for name in NAMES) <= 10_000_000
+
+
+def test_fer2013_dev_is_recognised_as_the_card_says():
+    if not (DATA / "fer2013/dev.parquet").is_file():
+        pytest.skip("../shared/data/fer2013 is not there")
+    from mercli.tuning.data import read_fer
+
+    dev = read_fer(DATA / "fer2013/dev.parquet")
+    faces = np.ascontiguousarray(dev.faces[:, 0, :, :, None].expand(-1, -1, -1, 3)[:600].numpy())
+    feature = registry.build("encoders", "embedded-face").encode([Streams(faces=faces)])[0]
+    guessed = (feature.values[:, :7] + np.array(card("face")["log_prior"])).argmax(1)
+    low, high = 0.60, 0.74
+    assert low < (guessed == dev.labels[:600].numpy()).mean() < high
+
+
+def test_dev_speakers_are_recognised_as_the_card_says():
+    if not (DATA / "ravdess_audio/labels.csv").is_file():
+        pytest.skip("../shared/data/ravdess_audio is not there")
+    import pandas as pd
+    import soundfile
+
+    from mercli.labels import canonical
+
+    table = pd.read_csv(DATA / "ravdess_audio/labels.csv")
+    rows = table[table["split"] == "dev"].iloc[::3]
+    items = [Streams(audio=soundfile.read(DATA / "ravdess_audio" / f, dtype="float32")[0]) for f in rows["file"]]
+    features = registry.build("encoders", "embedded-audio").encode(items)
+    guessed = [CANONICAL.names[f.values[f.valid][:, :7].mean(0).argmax()] for f in features]
+    hits = np.mean([a == canonical(b) for a, b in zip(guessed, rows["emotion"], strict=True)])
+    assert hits > 0.5
