@@ -110,7 +110,7 @@ class CorpusReader(Protocol):
     scheme: LabelScheme
 
     def read(self, root: Path, name: str) -> Iterator[Clip | Segment | Excluded]:
-        """Stream clips, segments and exclusions of corpus ``name``; raise ``DataError`` where the root is not this corpus."""
+        """Stream the clips, segments and exclusions of corpus ``name``; raise ``DataError`` for another root."""
         ...
 
     def card(self) -> Mapping[str, Any]:

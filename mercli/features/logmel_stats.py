@@ -28,7 +28,8 @@ BLOCK = 2048  # frames at once, so that memory does not follow the clip
 class LogmelStats:
     """Five statistics (mean, deviation, 10th, 50th, 90th percentile) of each track, and two rates.
 
-    The dimension is ``5 * (bands + 3) + 2``: bands, their change, level, pitch; then the share of sounding and of voiced frames.
+    The dimension is ``5 * (bands + 3) + 2``: bands, their change, level, pitch; then the shares of frames that sound
+    and that are voiced.
     """
 
     modality = "audio"

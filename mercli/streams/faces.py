@@ -36,10 +36,14 @@ class Frame(Protocol):
     """A decoded picture: seconds from the start of the clip, uint8 (H, W, 3)."""
 
     @property
-    def time(self) -> float: ...  # noqa: D102
+    def time(self) -> float:
+        """Return the frame's own time."""
+        ...
 
     @property
-    def rgb(self) -> ByteArray: ...  # noqa: D102
+    def rgb(self) -> ByteArray:
+        """Return the picture."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
