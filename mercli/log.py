@@ -20,7 +20,8 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as a line."""
-        sys.stderr.write(self.format(record) + "\n")
+        if sys.stderr is not None:
+            sys.stderr.write(self.format(record) + "\n")
 
 
 def setup(quiet: bool = False, verbose: int = 0) -> None:
@@ -46,7 +47,7 @@ def to_file(path: Path) -> Iterator[None]:
 
 def progress(items: Iterable[T], label: str, total: int | None = None, unit: str = "clips") -> Iterator[T]:
     """Yield ``items`` and, on a terminal, show how many are done, the rate and the remaining time on stderr."""
-    if not sys.stderr.isatty() or logger.getEffectiveLevel() > logging.INFO:
+    if sys.stderr is None or not sys.stderr.isatty() or logger.getEffectiveLevel() > logging.INFO:
         yield from items
         return
     from rich.console import Console
@@ -75,12 +76,11 @@ def quiet_start() -> Iterator[None]:
     """
     warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype", category=UserWarning)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    sys.stderr.flush()
-    try:
-        terminal = os.dup(2)
-    except OSError:  # started without a standard error: nothing to keep quiet
+    if sys.stderr is None:  # started with a closed standard error: nothing to keep quiet
         yield
         return
+    sys.stderr.flush()
+    terminal = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)

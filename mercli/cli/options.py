@@ -90,7 +90,8 @@ def _warn_broken() -> None:
 
 def say(text: str) -> None:
     """Write a line of talk to stderr."""
-    sys.stderr.write(text + "\n")
+    if sys.stderr is not None:
+        sys.stderr.write(text + "\n")
 
 
 def out(text: str) -> None:

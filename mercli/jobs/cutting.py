@@ -114,13 +114,15 @@ def cut(medium: Medium, windows: Sequence[Window], settings: StreamSettings, fac
     from mercli.streams.faces import FaceFinder
 
     info = media.probe(medium.path)
+    wants_audio = "audio" in medium.modalities and info.has_audio
     finder = None
     if "face" in medium.modalities and (info.has_video or info.is_image):
-        finder = FaceFinder(mode=face, size=settings.face_size, margin=settings.face_margin)
+        # without sound nobody can be seen to speak, and looking at mouths would be work for nothing
+        mode = "largest" if face == "speaker" and not wants_audio else face
+        finder = FaceFinder(mode=mode, size=settings.face_size, margin=settings.face_margin)
     if info.is_image:
         yield from _still(medium, windows, finder)
         return
-    wants_audio = "audio" in medium.modalities and info.has_audio
     parts = _parts(windows)
     sound = _Sound(settings.audio_rate)
     clocks = {}

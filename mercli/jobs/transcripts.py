@@ -69,15 +69,7 @@ def trusted(transcript: Transcript) -> float | None:
 def _audio(path: Path) -> Callable[[], Iterable[FloatArray]] | None:
     from mercli.streams import media
 
-    return partial(_chunks, path) if media.probe(path).has_audio else None
-
-
-def _chunks(path: Path) -> Iterator[FloatArray]:
-    from mercli.streams import media
-
-    for event in media.stream(path, audio_rate=ASR_RATE, fps=None):
-        if isinstance(event, media.AudioChunk):
-            yield event.samples
+    return partial(media.listen, path, rate=ASR_RATE) if media.probe(path).has_audio else None
 
 
 def speech(path: Path) -> Iterator[tuple[float, float]]:

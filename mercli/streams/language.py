@@ -93,8 +93,3 @@ def code(name: str | None) -> str | None:
         return None
     main = re.split(r"[-_]", name.strip().lower())[0]
     return _NAMES.get(main, main)
-
-
-def is_english(language: str | None) -> bool:
-    """Return whether English text encoders may read a text of this language; an unknown language passes."""
-    return code(language) in (None, "en")

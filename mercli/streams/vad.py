@@ -1,23 +1,14 @@
-"""Where somebody speaks: Silero VAD over a stream of audio, in memory that does not grow with the clip.
-
-The weights are those that the ``silero-vad`` package ships. Its own model takes one 32 ms frame a call; here the layers
-before the recurrent one, which know no past, take a block of frames at once: same numbers, a seventh of the time.
-"""
+"""Where somebody speaks: Silero VAD over a stream of audio, in memory that does not grow with the clip."""
 
 from __future__ import annotations
 
 import importlib.util
-import math
-from collections import deque
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from mercli.errors import PluginError
 
@@ -26,55 +17,14 @@ if TYPE_CHECKING:
 
 RATE = 16_000
 FRAME = 512
-CONTEXT = 64
-STFT_BINS, STFT_STRIDE = 129, 128
-FRAMES_PER_BLOCK = 128
 FRAME_SECONDS = FRAME / RATE
 
 # The package's own defaults: speech begins at 0.5 and holds until 0.35; a frame's length is left on either side.
 BEGIN, HOLD = 0.5, 0.35
 
 
-class VoiceNet(nn.Module):
-    """Silero's 16 kHz network: STFT magnitudes, four convolutions, an LSTM over frames, a logistic unit."""
-
-    def __init__(self, weights: dict[str, Tensor]) -> None:
-        super().__init__()
-        self.basis = nn.Buffer(weights["_model.stft.forward_basis_buffer"])
-        self.convolutions = nn.ModuleList(
-            _convolution(weights, f"_model.encoder.{index}.reparam_conv", stride)
-            for index, stride in enumerate((1, 2, 2, 1))
-        )
-        rnn = "_model.decoder.rnn"
-        self.lstm = nn.LSTM(128, 128)
-        self.lstm.load_state_dict(
-            {f"{part}_l0": weights[f"{rnn}.{part}"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
-        )
-        self.unit = _convolution(weights, "_model.decoder.decoder.2", 1)
-
-    def forward(
-        self, frames: Tensor, state: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return speech probabilities (T,) of ``frames`` (T, CONTEXT + FRAME) and the state to go on from."""
-        x = F.conv1d(F.pad(frames[:, None], (0, CONTEXT), mode="reflect"), self.basis, stride=STFT_STRIDE)
-        x = (x[:, :STFT_BINS] ** 2 + x[:, STFT_BINS:] ** 2).sqrt()
-        for convolution in self.convolutions:
-            x = convolution(x).relu()
-        hidden, state = self.lstm(x.transpose(1, 2), state)
-        logits = self.unit(hidden.relu().transpose(1, 2))
-        return torch.sigmoid(logits).reshape(-1), state
-
-
-def _convolution(weights: dict[str, Tensor], name: str, stride: int) -> nn.Conv1d:
-    outputs, inputs, width = weights[f"{name}.weight"].shape
-    convolution = nn.Conv1d(inputs, outputs, width, stride, padding=width // 2)
-    convolution.load_state_dict({part: weights[f"{name}.{part}"] for part in ("weight", "bias")})
-    return convolution
-
-
-@lru_cache(maxsize=1)
-def voice_net() -> VoiceNet:
-    """Return the network with its shipped weights; raises ``PluginError`` where ``silero-vad`` is not of a known form.
+def voice_model() -> Any:
+    """Return the package's own network, its memory empty; raises ``PluginError`` where it is not installed.
 
     The package is found but not imported: its import would set torch's threads to one for the whole process.
     """
@@ -82,14 +32,9 @@ def voice_net() -> VoiceNet:
     places = list(package.submodule_search_locations or ()) if package else []
     if not places:
         raise PluginError("the package 'silero-vad' is not installed", "pip install silero-vad")
-    path = Path(places[0]) / "data" / "silero_vad.jit"
-    try:
-        weights = torch.jit.load(str(path), map_location="cpu").state_dict()
-        return VoiceNet({name: tensor.detach() for name, tensor in weights.items()}).eval().requires_grad_(False)
-    except (ValueError, RuntimeError, KeyError) as fault:
-        raise PluginError(
-            f"'{path}' does not hold Silero's network: {fault}", "pip install 'silero-vad>=6,<7'"
-        ) from fault
+    model = torch.jit.load(str(Path(places[0]) / "data" / "silero_vad.jit"), map_location="cpu").eval()
+    model.reset_states()
+    return model
 
 
 class Frame(NamedTuple):
@@ -104,31 +49,26 @@ def speech_frames(chunks: Iterable[FloatArray]) -> Iterator[Frame]:
 
     The last frame is filled with silence, and its end is the end of the audio.
     """
-    net, state, past, done = voice_net(), None, np.zeros(CONTEXT, np.float32), 0
+    model, done = voice_model(), 0
     for block in _blocks(chunks):
-        count = math.ceil(len(block) / FRAME)
-        padded = np.concatenate([past, block, np.zeros(count * FRAME - len(block), np.float32)])
-        frames = torch.from_numpy(padded).unfold(0, CONTEXT + FRAME, FRAME)
+        samples = np.zeros(FRAME, np.float32)
+        samples[: len(block)] = block
         with torch.inference_mode():
-            probabilities, state = net(frames, state)
-        for index, probability in enumerate(probabilities.tolist()):
-            yield Frame(probability, (done + min(len(block), (index + 1) * FRAME)) / RATE)
-        past, done = padded[-CONTEXT:], done + len(block)
+            probability = float(model(torch.from_numpy(samples), RATE))
+        done += len(block)
+        yield Frame(probability, done / RATE)
 
 
 def _blocks(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    """Regroup chunks into blocks of whole frames; only the last may be shorter."""
-    size, held, count = FRAMES_PER_BLOCK * FRAME, deque[np.ndarray](), 0
+    """Regroup chunks into frames; only the last may be shorter."""
+    held = np.zeros(0, np.float32)
     for chunk in chunks:
-        held.append(np.asarray(chunk, np.float32))
-        count += len(chunk)
-        if count >= size:
-            joined = np.concatenate(held)
-            whole = count // size * size
-            yield from np.split(joined[:whole], whole // size)
-            held, count = deque([joined[whole:]]), count - whole
-    if count:
-        yield np.concatenate(held)
+        held = np.concatenate([held, np.asarray(chunk, np.float32)])
+        whole = len(held) // FRAME * FRAME
+        yield from held[:whole].reshape(-1, FRAME)
+        held = held[whole:]
+    if len(held):
+        yield held
 
 
 def speech_segments(

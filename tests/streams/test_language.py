@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mercli.streams.language import code, guess, is_english
+from mercli.streams.language import code, guess
 
 SENTENCES = {
     "en": ("I don't think that you should have done this to her.", "KIDS ARE TALKING BY THE DOOR"),
@@ -45,4 +45,3 @@ def test_names_of_languages_have_one_code():
 
 
 def test_an_unknown_language_passes_for_english_and_a_known_other_does_not():
-    assert [is_english(name) for name in ("en-GB", None, "other", "fr")] == [True, True, False, False]
