@@ -2,14 +2,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mercli.streams.align import NO_TIMES, NO_WORDS, cut_words, why_no_words
 from mercli.streams.trust import Heard, HeardTranscript
-from mercli.types import Streams, Transcript, Word
+from mercli.types import Transcript, Word
 
 times = st.floats(0, 100, allow_nan=False)
 borders = st.lists(times, min_size=1, max_size=6, unique=True).map(sorted)

@@ -42,6 +42,3 @@ def test_names_of_languages_have_one_code():
     assert [code(name) for name in ("en", "EN-us", "eng", "English", "de_AT", "ja", None, " ")] == [
         "en", "en", "en", "en", "de", "ja", None, None,
     ]  # fmt: skip
-
-
-def test_an_unknown_language_passes_for_english_and_a_known_other_does_not():
