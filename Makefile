@@ -1,6 +1,7 @@
 # Two commands for a fresh machine (CPython 3.11 or 3.12 with pip and venv): `make demo` and `make test`.
 PYTHON ?= python3
 VENV := .venv
+CORPORA ?= ../shared/data
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -24,6 +25,14 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	touch $(STAMP)
+
+# Trains the three encoders that ship inside from their raw corpora (hours on two cores), and pools them again.
+embedded: $(STAMP)
+	for m in audio face text; do $(BIN)/mer finetune $$m --data-root $(CORPORA) -o build/embedded/$$m --resume || exit; done
+	$(BIN)/mer finetune bundle --data-root build/embedded -o mercli/assets/embedded
+
+docs: $(STAMP)
+	$(BIN)/python docs/build.py
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --no-header pyproject.toml -o requirements.lock

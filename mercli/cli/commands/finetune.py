@@ -17,9 +17,16 @@ def register(app: typer.Typer) -> None:
 
 
 def finetune(
-    modality: Annotated[str, typer.Argument(metavar="audio|face|text", help="Which encoder to train.")],
+    modality: Annotated[
+        str, typer.Argument(metavar="audio|face|text|bundle", help="Which encoder to train; bundle: pool the three.")
+    ],
     data_root: Annotated[
-        str, typer.Option("--data-root", metavar="DIR", help="Where the raw corpora lie, one folder each.")
+        str,
+        typer.Option(
+            "--data-root",
+            metavar="DIR",
+            help="Where the corpora lie; for bundle, where the three trained encoders lie.",
+        ),
     ],
     preset: Annotated[str, typer.Option("--preset", metavar="FAMILY", help="Recipe family (embedded).")] = "embedded",
     output: Annotated[
@@ -39,8 +46,13 @@ def finetune(
     from mercli import presets
     from mercli.jobs import finetune as job
 
-    options = presets.load(f"{preset}-{modality}", "finetune") | dict(map(configs.override, set_ or ()))
     folder = Path(output or f"runs/finetune-{modality}")
+    if modality == "bundle":
+        from mercli.jobs.assembly import assemble
+
+        out(str(assemble(Path(data_root), folder)))
+        return
+    options = presets.load(f"{preset}-{modality}", "finetune") | dict(map(configs.override, set_ or ()))
     weights = job.finetune(job.FinetuneConfig(modality, Path(data_root), folder, options, resume))
     if json:
         show_json({"weights": weights, "card": weights.with_suffix(".json")})
