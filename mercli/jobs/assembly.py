@@ -135,7 +135,7 @@ def _write(
 
 def _priors(cards: Mapping[str, Any]) -> dict[str, list[float]]:
     """Return the class frequencies of every training corpus the cards tell, and their mean as ``train``."""
-    priors = {name: np.exp(values).tolist() for m in PARTS for name, values in cards[m]["log_priors"].items()}
+    priors = {name: np.exp(values).tolist() for m in PARTS for name, values in cards[m]["log_prior"].items()}
     return {"train": np.mean(list(priors.values()), 0).tolist(), **priors}
 
 

@@ -72,7 +72,8 @@ def build(recipe: Recipe, modalities: Iterable[str], device: str = "cpu") -> Enc
 
 def _key(choice: Choice, encoder: Encoder, precision: str) -> str:
     spec = registry.get("encoders", choice.name)
-    options = registry.check_options(spec, choice.options)
+    # where a weights file lies says nothing of what it holds: its hash is in encoder.weights
+    options = {k: v for k, v in registry.check_options(spec, choice.options).items() if k != "weights"}
     return feature_key(choice.name, spec.version, options, encoder.settings, encoder.weights, precision)
 
 

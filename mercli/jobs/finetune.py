@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mercli.tuning.recipes import Recipe
 
 LICENCE = "weights: non-commercial research, as the data (RAVDESS: CC BY-NC-SA 4.0; FER2013: research use)"
+TEXT_LICENCE = "weights: non-commercial research, as the data (DailyDialog: CC BY-NC-SA 4.0; MELD: GPL-3.0 transcripts)"
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,74 @@ def _audio(config: FinetuneConfig, recipe: Any) -> Path:
     return write(config.folder, "audio", first.state_dict(), card)
 
 
+def _text(config: FinetuneConfig, recipe: Any) -> Path:
+    """Train on five corpora, then per fold without some dialogues: their logits calibrate."""
+    import torch
+
+    from mercli.features.embedded.text_net import CORPORA, packed, unpacked
+    from mercli.tuning.evaluate import temperature
+    from mercli.tuning.export import write
+    from mercli.tuning.text_data import TextTask, count_by_corpus, fold_of, found_in, read_texts, text_logits
+
+    texts = read_texts(config.data_root)
+    dev = {name: part for name, part in texts.unseen.items() if not name.endswith("/test")}
+    found = found_in([*texts.train, *(sentence for part in texts.unseen.values() for sentence in part)])
+    task = TextTask(recipe, texts.train, dev, found)
+    network = _sharpened(_fitted(task, config.folder / "fold-0", config.resume), recipe)
+    tensors = packed(network.state_dict())
+    network.load_state_dict(unpacked(tensors))
+    logits, unseen = [], []
+    for number in range(recipe.folds):
+        held = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) == number]
+        kept = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) != number]
+        part = TextTask(recipe, kept, {}, found)
+        fitted = _sharpened(_fitted(part, config.folder / f"fold-{number + 1}", config.resume), recipe)
+        logits.append(text_logits(fitted, [found[sentence.id] for sentence in held]))
+        unseen += held
+    card = {
+        **_card(config, recipe, task),
+        "licence": TEXT_LICENCE,
+        "sentences": count_by_corpus(texts.train),
+        "left_out": texts.left_out,
+        "log_prior": {corpus: row.tolist() for corpus, row in zip(CORPORA, task.priors, strict=True)},
+    }
+    if recipe.folds:
+        joined, labels = torch.cat(logits), torch.tensor([sentence.label for sentence in unseen])
+        groups = [sentence.group for sentence in unseen]
+        _save_logits(config.folder / "text-logits.npz", joined, labels, [sentence.id for sentence in unseen], groups)
+        rows = [row for row, sentence in enumerate(unseen) if sentence.corpus == "meld"]
+        card["temperature"] = temperature(joined[rows], labels[rows])
+        card["temperature_from"] = "logits of MELD's train dialogues by networks that never read them"
+    card["figures"] = _text_figures(network, task, texts.unseen)
+    return write(config.folder, "text", tensors, card)
+
+
+def _sharpened(network: nn.Module, recipe: Any) -> nn.Module:
+    import torch
+
+    with torch.no_grad():
+        network.get_buffer("sharpness").fill_(recipe.sharpness)
+    return network
+
+
+def _text_figures(network: nn.Module, task: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return each unseen part's UAR with a uniform prior and weighted F1 with the prior of its corpus's train part."""
+    import torch
+
+    from mercli.features.embedded.text_net import CORPORA
+    from mercli.tuning.text_data import text_logits
+
+    figures = {}
+    for name, part in parts.items():
+        logits = text_logits(network, [task.found[sentence.id] for sentence in part])
+        labels = torch.tensor([sentence.label for sentence in part])
+        groups = [sentence.group for sentence in part]
+        prior = task.priors[CORPORA.index(part[0].corpus)]
+        figures[f"{name} UAR, uniform prior"] = _figure("uar", logits, labels, groups)
+        figures[f"{name} weighted F1, prior of train"] = _figure("weighted_f1", logits + prior, labels, groups)
+    return figures
+
+
 def _speech_figures(logits: Tensor, labels: Tensor, speakers: Sequence[str], dev: int) -> dict[str, Any]:
     """Return each corpus's UAR on its dev speakers (the first ``dev`` rows) and over all speakers, fold by fold."""
     figures = {}
@@ -127,7 +196,8 @@ def _figure(metric: str, logits: Tensor, labels: Tensor, clusters: Sequence[str]
     def value(targets: Any, predicted: Any) -> float:
         if metric == "accuracy":
             return metrics.accuracy(targets, predicted)
-        return metrics.uar(targets, predicted, logits.shape[1])
+        score = metrics.weighted_f1 if metric == "weighted_f1" else metrics.uar
+        return score(targets, predicted, logits.shape[1])
 
     targets, predicted = labels.numpy(), logits.argmax(1).numpy()
     low, high = stats.clustered_interval(value, targets, predicted, clusters)
@@ -166,4 +236,4 @@ def _save_logits(path: Path, logits: Tensor, labels: Tensor, ids: Sequence[str],
         )
 
 
-MODALITIES: dict[str, Callable[[FinetuneConfig, Any], Path]] = {"audio": _audio, "face": _face}
+MODALITIES: dict[str, Callable[[FinetuneConfig, Any], Path]] = {"audio": _audio, "face": _face, "text": _text}

@@ -27,10 +27,15 @@ def list_(
     if json:
         show_json(rows)
         return
-    columns = ["name", "summary"] if kind == "presets" else ["name", "summary", "options", "origin"]
-    show_table(
-        columns, [[row.get(column) if column != "options" else _spell(row) for column in columns] for row in rows]
-    )
+    if kind == "presets":
+        show_table(["name", "summary"], [[row["name"], row["summary"]] for row in rows])
+    else:
+        show_table(["name", "summary", "options", "from"], [_cells(row) for row in rows])
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    origin = "mer" if row["origin"].startswith("mercli:") else row["origin"]
+    return [row["name"], row["summary"], _spell(row), origin]
 
 
 def _spell(row: dict[str, Any]) -> str:
