@@ -49,24 +49,30 @@ VARIANTS = {
 _TO_CANONICAL = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}
 
 
-def canonical(label: str, policy: Mapping[str, str] | None = None) -> str | None:
+def policy(**choices: str) -> dict[str, str]:
+    """Return the choice for each ambiguous label; raises ``ConfigError`` for a choice that its policy does not have."""
+    for word, chosen in choices.items():
+        if chosen not in POLICIES[word]:
+            raise ConfigError(f"policy {word}={chosen!r} is unknown; expected {' or '.join(POLICIES[word])}")
+    return choices
+
+
+def canonical(label: str, choices: Mapping[str, str] | None = None) -> str | None:
     """Return the canonical class of a label in any usual spelling, or ``None`` where it has none."""
     word = label.strip().lower()
     word = VARIANTS.get(word, word)
     if word in POLICIES:
-        chosen = (policy or {}).get(word, DEFAULT_POLICY[word])
-        if chosen not in POLICIES[word]:
-            raise ConfigError(f"policy {word}={chosen!r} is unknown; expected {' or '.join(POLICIES[word])}")
-        return POLICIES[word][chosen]
+        chosen = (choices or {}).get(word, DEFAULT_POLICY[word])
+        return POLICIES[word][policy(**{word: chosen})[word]]
     return _TO_CANONICAL.get(word)
 
 
-def canonical_map(source: str, labels: Iterable[str], policy: Mapping[str, str] | None = None) -> LabelMap:
+def canonical_map(source: str, labels: Iterable[str], choices: Mapping[str, str] | None = None) -> LabelMap:
     """Return the map of a corpus's labels to the seven canonical classes under the named policies."""
-    return LabelMap(source, CANONICAL.name, {label: canonical(label, policy) for label in sorted(set(labels))})
+    return LabelMap(source, CANONICAL.name, {label: canonical(label, choices) for label in sorted(set(labels))})
 
 
-def policy_name(policy: Mapping[str, str] | None = None) -> str:
+def policy_name(choices: Mapping[str, str] | None = None) -> str:
     """Return how a policy is named in reports: ``canonical-7/1`` and every choice that differs from the default."""
-    changed = [f"{k}={v}" for k, v in sorted((policy or {}).items()) if DEFAULT_POLICY.get(k) != v]
+    changed = [f"{k}={v}" for k, v in sorted((choices or {}).items()) if DEFAULT_POLICY.get(k) != v]
     return "/".join([CANONICAL.name, POLICY_VERSION]) + "".join(f" {change}" for change in changed)

@@ -73,13 +73,17 @@ class Segment:
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """What an encoder needs decoded: audio rate in Hz, face frames per second, side of the face crop in pixels."""
+    """What an encoder needs decoded: audio rate in Hz, face frames per second, side and margin of the face crop.
+
+    ``longest``: seconds of a segment that are encoded at once (longer ones come in equal parts, whose rows are joined);
+    ``None`` where the encoder must see a segment whole, at the price of memory.
+    """
 
     audio_rate: int = 16_000
     face_fps: float = 5.0
     face_size: int = 112
     face_margin: float = 0.0
-    max_frames: int | None = None
+    longest: float | None = 20.0
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,10 @@ class Streams:
 
     ``audio`` float32 (N,) mono at ``audio_rate``; ``faces`` uint8 (F, H, W, 3) RGB with ``face_times`` (F,) seconds and
     ``face_confidence`` (F,), 0 where the frame has no face; ``transcript`` with word times. ``missing`` gives the
-    reason for each absent modality.
+    reason for each absent modality, ``id`` the segment (encoders of ready-made features look it up).
     """
 
+    id: str = ""
     audio: FloatArray | None = None
     audio_rate: int = 16_000
     faces: ByteArray | None = None
@@ -122,11 +127,15 @@ class Feature:
 
 @dataclass(frozen=True, eq=False)
 class FeatureBundle:
-    """A segment's features by modality; ``None`` where the modality is absent, with its reason in ``missing``."""
+    """A segment's features by modality; ``None`` where the modality is absent, with its reason in ``missing``.
+
+    ``text_trust``: how far the transcript behind the text feature can be trusted (0..1), ``None`` for a person's words.
+    """
 
     segment_id: str
     features: Mapping[str, Feature | None]
     missing: Mapping[str, str] = field(default_factory=dict)
+    text_trust: float | None = None
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     made = World(folder, folder / "data", folder / "runs")
     for seed, name in enumerate(made.corpora):
         flags = {"corpus.name": "made", "root": str(folder / "raw" / name), "name": name, "data": str(made.data)}
-        sets = [f"seed={seed}", "clips=35", "strength=1.0"]
+        sets = [f"corpus.options.seed={seed}", "clips=35", "strength=1.0"]
         prepare(config.resolve(config.PrepareConfig, flags, sets=sets))
     flags = {"corpora": list(made.corpora), "data": str(made.data)}
     extract(config.resolve(config.ExtractConfig, flags, preset="weightless"))

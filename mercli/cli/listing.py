@@ -14,7 +14,12 @@ def show_json(value: Any) -> None:
     """Print one JSON document on stdout."""
     from mercli.rundir import plain
 
-    out(json.dumps(plain(value), ensure_ascii=False, indent=2, allow_nan=False))
+    out(escaped(json.dumps(plain(value), ensure_ascii=False, indent=2, allow_nan=False)))
+
+
+def escaped(document: str) -> str:
+    """Return JSON text with the bytes of names that are no UTF-8 spelled as JSON escapes, so that it stays valid JSON."""
+    return document.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from pathlib import Path
@@ -11,9 +13,10 @@ import typer
 from typer.core import TyperCommand
 
 from mercli import log
-from mercli.errors import MerError
+from mercli.errors import DataError, MerError
 
 LISTS = ("--corpora", "--modalities", "--heads", "--encoders")
+WRITING = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -67,9 +70,22 @@ class Command(TyperCommand):
             # the reader has gone (`mer ... | head`): nobody is left to tell, and the flush at exit must not complain
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(BROKEN_PIPE) from None
+        except OSError as fault:
+            log.logger.debug("where it happened:", exc_info=True)
+            say(f"mer: {_reason(fault)}")
+            raise typer.Exit(DataError.exit_code) from None
+
+
+def _reason(fault: OSError) -> str:
+    """Return what the system refused: ``cannot write 'path': No space left on device``."""
+    what = "cannot write" if fault.errno in WRITING else "cannot read or write"
+    where = f" '{os.fsdecode(fault.filename)}'" if isinstance(fault.filename, (str, bytes)) else ""
+    return f"{what}{where}: {fault.strerror or fault}"
 
 
 def _start(params: dict[str, Any]) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files that are no UTF-8 leave with the bytes they came with
+        sys.stdout.reconfigure(errors="surrogateescape")
     log.setup(bool(params.get("quiet")), int(params.get("verbose") or 0))
     for path in params.get("plugin") or ():
         from mercli import registry
@@ -97,20 +113,6 @@ def say(text: str) -> None:
 def out(text: str) -> None:
     """Write a line of result to stdout."""
     sys.stdout.write(text + "\n")
-
-
-def device(name: str) -> str:
-    """Return ``cpu`` or ``cuda[:i]`` for ``auto|cpu|cuda[:i]``; raises ``DeviceError`` when it is not there."""
-    from mercli.engines.devices import resolve
-
-    return resolve(name)
-
-
-def need(values: list[str] | None, option: str) -> list[str]:
-    """Return the values of a list option; raises ``PluginError`` free usage error when none was given."""
-    if not values:
-        raise typer.BadParameter("give at least one name", param_hint=option)
-    return values
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]

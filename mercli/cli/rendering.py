@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from mercli.cli.listing import escaped
 from mercli.errors import ConfigError, DataError
 from mercli.rundir import json_line
 from mercli.types import Prediction
@@ -28,15 +29,23 @@ def choose(given: str | None, json: bool, output: str | None) -> str:
 
 
 @contextmanager
-def writer(kind: str, output: str | None) -> Iterator[Write]:
-    """Give a function that writes one prediction to stdout, or to a file that gets its name when it is whole."""
+def writer(kind: str, output: str | None, names: Sequence[str] | None = None) -> Iterator[Write]:
+    """Give a function that writes one prediction to stdout, or to a file that gets its name when it is whole.
+
+    ``names`` are the classes of every model asked: the score columns of a csv. Raises ``DataError`` at once where
+    ``output`` cannot be written.
+    """
     with _opened(output) as stream:
         if kind == "json":
             yield from _json(stream)
         elif kind == "csv":
-            yield _csv(stream)
+            table = _Csv(stream, names)
+            try:
+                yield table.write
+            finally:
+                table.flush()
         elif kind == "jsonl":
-            yield lambda prediction: _line(stream, json_line(prediction))
+            yield lambda prediction: _line(stream, escaped(json_line(prediction)))
         else:
             yield _table(stream)
 
@@ -47,14 +56,23 @@ def _opened(output: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     path = Path(output)
-    part = path.with_name(path.name + ".part")
+    if path.is_dir():
+        raise DataError(f"'{output}' is a folder, expected the name of a file", f"-o {path / 'predictions.jsonl'}")
+    device = path.exists() and not path.is_file()  # /dev/null, a pipe: must be written to, never replaced
+    part = path if device else path.with_name(path.name + ".part")
     try:
-        stream = part.open("w", encoding="utf-8", newline="")
+        # names of files that are no UTF-8 leave with the bytes they came with
+        stream = part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
     except OSError as fault:
         raise DataError(f"'{output}' cannot be written: {fault.strerror}") from fault
-    with stream:
-        yield stream
-    part.replace(path)
+    try:
+        with stream:
+            yield stream
+        if not device:
+            part.replace(path)
+    finally:
+        if not device:
+            part.unlink(missing_ok=True)
 
 
 def _line(stream: TextIO, text: str) -> None:
@@ -67,31 +85,51 @@ def _json(stream: TextIO) -> Iterator[Write]:
 
     def write(prediction: Prediction) -> None:
         nonlocal count
-        stream.write(("[\n" if count == 0 else ",\n") + json_line(prediction))
+        stream.write(("[\n" if count == 0 else ",\n") + escaped(json_line(prediction)))
         stream.flush()
         count += 1
 
-    yield write
-    stream.write("\n]\n" if count else "[]\n")
+    try:
+        yield write
+        if count == 0:
+            stream.write("[]\n")
+    finally:  # an error ends the loop: what was written is still one document
+        if count:
+            stream.write("\n]\n")
 
 
-def _csv(stream: TextIO) -> Write:
-    header: list[str] = []
+class _Csv:
+    """Writes rows under one header; rows that tell no classes wait for one that does, or for the end."""
 
-    def write(prediction: Prediction) -> None:
-        row = _flat(prediction)
-        if not header:
-            header.extend(row)
-            _line(stream, _spell(header))
-        _line(stream, _spell([row.get(column, "") for column in header]))
+    def __init__(self, stream: TextIO, names: Sequence[str] | None) -> None:
+        self.stream = stream
+        self.names = names
+        self.waiting: list[Prediction] = []
+        self.started = False
 
-    return write
+    def write(self, prediction: Prediction) -> None:
+        self.waiting.append(prediction)
+        self.names = self.names or _classes(prediction)
+        if self.names:
+            self.flush()
+
+    def flush(self) -> None:
+        for prediction in self.waiting:
+            row = _flat(prediction, self.names or ())
+            if not self.started:
+                _line(self.stream, _spell(list(row)))
+                self.started = True
+            _line(self.stream, _spell(list(row.values())))
+        self.waiting.clear()
 
 
-def _flat(prediction: Prediction) -> dict[str, Any]:
+def _classes(prediction: Prediction) -> Sequence[str] | None:
     from mercli.labels import CANONICAL
 
-    names = prediction.scores or (CANONICAL.names if prediction.scheme == CANONICAL.name else ())
+    return tuple(prediction.scores) or (CANONICAL.names if prediction.scheme == CANONICAL.name else None)
+
+
+def _flat(prediction: Prediction, names: Sequence[str]) -> dict[str, Any]:
     shares = prediction.shares or {}
     return {
         "id": prediction.id,

@@ -7,20 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded
-from mercli.corpora.media import clip, is_pointer, kind, walk
-from mercli.corpora.splits import NAMES
+from mercli.corpora.media import claim, clip, is_pointer, kind, walk
+from mercli.corpora.splits import SPELLINGS
 from mercli.errors import DataError
-from mercli.labels import canonical_map, policy_name
+from mercli.labels import DEFAULT_POLICY, canonical_map, policy, policy_name
 from mercli.registry import plugin
 from mercli.types import Clip, LabelScheme, Segment
 
-SPLIT_NAMES = {**{name: name for name in NAMES}, "val": "dev", "valid": "dev", "validation": "dev", "training": "train"}
-
 
 @plugin("corpora", "folder")
-def folder(*, language: str | None = None, licence: str = "unknown") -> CorpusReader:
-    """Any corpus with a folder per class: ROOT/[train|dev|test/]<label>/<clip>."""
-    return Folder(language, licence)
+def folder(
+    *,
+    language: str | None = None,
+    licence: str = "unknown",
+    identity: str | None = None,
+    calm: str = DEFAULT_POLICY["calm"],
+    excited: str = DEFAULT_POLICY["excited"],
+    frustrated: str = DEFAULT_POLICY["frustrated"],
+    boredom: str = DEFAULT_POLICY["boredom"],
+    contempt: str = DEFAULT_POLICY["contempt"],
+) -> CorpusReader:
+    """Any corpus with a folder per class: ROOT/[train|dev|test/]<label>/<clip>.
+
+    ``identity``: which known corpus this is (ravdess, emodb, fer2013 ...), so that encoders trained on it are marked.
+    """
+    choices = policy(calm=calm, excited=excited, frustrated=frustrated, boredom=boredom, contempt=contempt)
+    return Folder(choices, {"licence": licence, "language": language, "identity": identity})
 
 
 class Folder:
@@ -28,17 +40,16 @@ class Folder:
 
     scheme = LabelScheme("folder", "one-of", ())
 
-    def __init__(self, language: str | None, licence: str) -> None:
-        self.language = language
-        self.licence = licence
+    def __init__(self, choices: Mapping[str, str], facts: Mapping[str, str | None]) -> None:
+        self.choices = choices
+        self.facts = facts
 
     def card(self) -> Mapping[str, Any]:
-        """Return licence, label policy and where the splits come from; known once ``read`` has begun."""
+        """Return licence, identity, label policy and where splits come from; labels are known once read."""
         return {
-            "licence": self.licence,
-            "language": self.language,
-            "label_map": canonical_map(self.scheme.name, self.scheme.names),
-            "policy": policy_name(),
+            **self.facts,
+            "label_map": canonical_map(self.scheme.name, self.scheme.names, self.choices),
+            "policy": policy_name(self.choices),
             "splits": "from the folders train, dev, test where they are",
         }
 
@@ -50,21 +61,21 @@ class Folder:
         if not labels:
             raise DataError(f"no medium in a class folder under '{root}', expected ROOT/<label>/<clip>")
         self.scheme = LabelScheme("folder", "one-of", tuple(labels))
+        held: dict[str, str] = {}
         for path, split, label in placed:
-            identity = path.relative_to(root).with_suffix("").as_posix()
-            if label is None:
-                yield Excluded(identity, "not in a class folder")
+            place = path.relative_to(root)
+            whole, stem = place.as_posix(), place.with_suffix("").as_posix()
+            if label is None or is_pointer(path):
+                yield Excluded(stem, "not in a class folder" if label is None else "media is a git-lfs pointer")
                 continue
-            if is_pointer(path):
-                yield Excluded(identity, "media is a git-lfs pointer")
-                continue
+            identity = claim((stem, whole), whole, held) or whole
             yield clip(identity, name, path, root)
             yield Segment(
                 id=f"{name}/{identity}/0",
                 clip_id=identity,
                 start=0.0,
                 end=None,
-                language=self.language,
+                language=self.facts["language"],
                 labels={"folder": label},
                 split=split,
             )
@@ -73,6 +84,6 @@ class Folder:
 def _place(path: Path) -> tuple[str | None, str | None]:
     """Return split and label of a path relative to the root."""
     parents = path.parts[:-1]
-    split = next((SPLIT_NAMES[p.lower()] for p in parents if p.lower() in SPLIT_NAMES), None)
-    rest = [p for p in parents if p.lower() not in SPLIT_NAMES]
+    split = next((SPELLINGS[p.lower()] for p in parents if p.lower() in SPELLINGS), None)
+    rest = [p for p in parents if p.lower() not in SPELLINGS]
     return split, rest[-1] if rest else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mercli.errors import DataError
@@ -58,9 +58,14 @@ def is_pointer(path: Path) -> bool:
         return handle.read(len(LFS)) == LFS
 
 
+def claim(candidates: Sequence[str], owner: str, held: dict[str, str]) -> str | None:
+    """Return the first candidate id that is free or the owner's own, and note it as his in ``held``."""
+    return next((name for name in candidates if held.setdefault(name, owner) == owner), None)
+
+
 def clip(identity: str, corpus: str, path: Path, root: Path) -> Clip:
-    """Return the clip of one media file, its path relative to the corpus root."""
-    relative = path.relative_to(root).as_posix()
+    """Return the clip of one media file, its path relative to the corpus root where it lies below."""
+    relative = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
     return Clip(
         id=identity,
         corpus=corpus,

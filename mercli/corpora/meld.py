@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded
+from mercli.corpora.csvs import records
 from mercli.corpora.media import is_pointer, walk
 from mercli.errors import DataError
 from mercli.labels import canonical_map, policy_name
@@ -84,16 +84,6 @@ def _split_of(path: Path) -> str | None:
     return None
 
 
-def decode(path: Path) -> str:
-    """Return a csv's text: UTF-8, else cp1252; stray C1 controls are read through cp1252 as the tar's copies need."""
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252", errors="replace")
-    return re.sub("[\x80-\x9f]", lambda m: m[0].encode("latin-1").decode("cp1252", errors="replace"), text)
-
-
 def _seconds(stamp: str) -> float:
     hours, minutes, seconds = stamp.strip().replace(".", ",").split(":")
     whole, _, milli = seconds.partition(",")
@@ -103,19 +93,23 @@ def _seconds(stamp: str) -> float:
 def _read_split(
     name: str, split: str, table: Path, media: Mapping[tuple[str, int, int], Path], root: Path
 ) -> Iterator[Clip | Segment | Excluded]:
-    rows = csv.DictReader(decode(table).splitlines(keepends=True))
-    absent = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
+    header, rows = records(table)
+    absent = [column for column in COLUMNS if column not in header]
     if absent:
-        found = ", ".join(rows.fieldnames or ()) or "none"
-        raise DataError(f"'{table}' has no column '{absent[0]}'; columns found: {found}")
-    for row in rows:
-        utterance = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
-        identity = f"{split}/{utterance}"
+        raise DataError(f"'{table}' has no column '{absent[0]}'; columns found: {', '.join(header) or 'none'}")
+    for number, row in rows:
+        identity = f"{split}/dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
         label = row["Emotion"].strip().lower()
         if label not in LABELS:
             yield Excluded(identity, f"unknown label '{label}'")
             continue
-        path = media.get((split, int(row["Dialogue_ID"]), int(row["Utterance_ID"])))
+        try:
+            key = (split, int(row["Dialogue_ID"]), int(row["Utterance_ID"]))
+            seconds = round(_seconds(row["EndTime"]) - _seconds(row["StartTime"]), 3)
+        except ValueError as fault:
+            yield Excluded(identity, f"line {number}: a number or time cannot be read ({fault})")
+            continue
+        path = media.get(key)
         masked = {}
         if path is None or is_pointer(path):
             reason = "media not found" if path is None else "media is a git-lfs pointer"
@@ -126,10 +120,10 @@ def _read_split(
             id=f"{name}/{identity}/0",
             clip_id=identity,
             start=0.0,
-            end=None if path else round(_seconds(row["EndTime"]) - _seconds(row["StartTime"]), 3),
+            end=None if path else seconds,
             speaker=row["Speaker"].strip(),
             dialogue=f"{split}/dia{row['Dialogue_ID']}",
-            turn=int(row["Utterance_ID"]),
+            turn=key[2],
             text=row["Utterance"].strip(),
             text_source="corpus",
             language="en",

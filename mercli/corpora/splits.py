@@ -11,6 +11,11 @@ from mercli.errors import ConfigError
 from mercli.types import Segment
 
 NAMES = ("train", "dev", "test")
+SPELLINGS = {
+    **{name: name for name in NAMES},
+    "training": "train", "val": "dev", "valid": "dev", "validation": "dev", "devel": "dev", "development": "dev",
+    "testing": "test",
+}  # fmt: skip
 GROUPS = ("speaker", "dialogue", "clip")
 
 

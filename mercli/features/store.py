@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from mercli.errors import DataError
 from mercli.rundir import atomic, plain, write_text
-from mercli.types import Feature, StreamSettings
+from mercli.types import Feature
 
 FORMAT = 1
 
@@ -27,16 +27,19 @@ def feature_key(
     encoder: str,
     version: str,
     options: Mapping[str, Any],
-    settings: StreamSettings,
+    streams: Mapping[str, Any],
     weights: str,
     precision: str,
 ) -> str:
-    """Return the 12 hex digits that name features made in exactly one way (DESIGN 5)."""
+    """Return the 12 hex digits that name features made in exactly one way.
+
+    ``streams``: how the encoder's input is made: its stream settings, whose face is taken, who transcribes.
+    """
     made = {
         "encoder": encoder,
         "version": version,
         "options": plain(options),
-        "settings": asdict(settings),
+        "streams": plain(streams),
         "weights": weights,
         "precision": precision,
     }
@@ -54,10 +57,16 @@ class _Place:
 
 
 class Store:
-    """Features of one corpus by one encoder; ids are segment ids."""
+    """Features of one corpus by one encoder; ids are segment ids.
 
-    def __init__(self, folder: Path) -> None:
+    ``prints`` {id: fingerprint} of the manifest as it is now: what was made of a segment that has changed since (other
+    times, text, media) is passed over, so that it is made again.
+    """
+
+    def __init__(self, folder: Path, prints: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self.prints = prints
+        self._trust: dict[str, float] = {}
         self._places: dict[str, _Place] = {}
         self._missing: dict[str, str] = {}
         self._read: set[str] = set()
@@ -73,8 +82,13 @@ class Store:
     def _open(self, path: Path) -> None:
         arrays, meta = read_segment(path)
         for identity, first, last in zip(meta["ids"], arrays["offsets"][:-1], arrays["offsets"][1:], strict=True):
-            self._places[identity] = _Place(arrays, int(first), int(last))
-        self._missing.update(meta["missing"])
+            if self._current(identity, meta):
+                self._places[identity] = _Place(arrays, int(first), int(last))
+        self._missing.update({i: why for i, why in meta["missing"].items() if self._current(i, meta)})
+        self._trust.update(meta["trust"])
+
+    def _current(self, identity: str, meta: Mapping[str, Any]) -> bool:
+        return self.prints is None or self.prints.get(identity) == meta["prints"].get(identity)
 
     def __contains__(self, identity: str) -> bool:
         return identity in self._places or identity in self._missing
@@ -98,8 +112,14 @@ class Store:
         rows = slice(place.first, place.last)
         return Feature(*(place.arrays[name][rows] for name in ("values", "times", "valid")))
 
-    def append(self, features: Mapping[str, Feature], missing: Mapping[str, str]) -> None:
-        """Write one new segment with these features and the reasons of the missing ones."""
+    def trust(self, identity: str) -> float | None:
+        """Return how far the transcript behind a text feature can be trusted, ``None`` where nobody said."""
+        return self._trust.get(identity)
+
+    def append(
+        self, features: Mapping[str, Feature], missing: Mapping[str, str], trust: Mapping[str, float] | None = None
+    ) -> None:
+        """Write one new segment with these features, the reasons of the missing ones, and transcripts' trust."""
         if not features and not missing:
             return
         from safetensors.numpy import save_file
@@ -111,8 +131,10 @@ class Store:
             "valid": _stack([f.valid for f in features.values()], np.bool_, (0,)),
             "offsets": np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         }
-        meta = {"format": str(FORMAT), "ids": json.dumps(list(features)), "missing": json.dumps(dict(missing))}
-        name = hashlib.sha256("\n".join([*features, *missing]).encode()).hexdigest()[:16]
+        prints = {i: self.prints[i] for i in (*features, *missing) if self.prints and i in self.prints}
+        tables = {"ids": list(features), "missing": dict(missing), "prints": prints, "trust": dict(trust or {})}
+        meta = {"format": str(FORMAT), **{name: json.dumps(table) for name, table in tables.items()}}
+        name = hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()[:16]
         path = self.folder / f"{name}.safetensors"
         with atomic(path) as part:
             save_file(arrays, part, metadata=meta)
@@ -153,6 +175,6 @@ def read_segment(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             if last > body.size:
                 raise DataError(f"'{path}' is cut short, expected {last} bytes of data and found {body.size}", hint)
             arrays[name] = body[first:last].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
-        return arrays, {"ids": json.loads(meta["ids"]), "missing": json.loads(meta["missing"])}
+        return arrays, {name: json.loads(meta[name]) for name in ("ids", "missing", "prints", "trust")}
     except (OSError, ValueError, KeyError) as fault:
         raise DataError(f"'{path}' is no segment of the feature store: {fault}", hint) from fault

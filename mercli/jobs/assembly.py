@@ -60,7 +60,7 @@ def pooling(logits: Logits, temperatures: Mapping[str, float]) -> tuple[dict[str
     """Return the pooling weight of each modality, and the likelihood of every subset before and after.
 
     No corpus has all three modalities, so unseen logits of the same class are drawn together: that makes the
-    modalities independent given the class, where weights of 1 are right; what the fit finds is reported.
+    modalities independent given the class, where weights of 1 are right. Real ones are not, so no weight exceeds 1.
     """
     from scipy.optimize import minimize
 
@@ -69,7 +69,7 @@ def pooling(logits: Logits, temperatures: Mapping[str, float]) -> tuple[dict[str
     def loss(log_weight: NDArray[np.float64]) -> float:
         return nll(np.tensordot(np.exp(log_weight), triples, 1), labels)
 
-    found = np.exp(minimize(loss, np.zeros(len(PARTS)), method="Nelder-Mead").x)
+    found = np.minimum(1.0, np.exp(minimize(loss, np.zeros(len(PARTS)), method="Nelder-Mead").x))
     weights = {m: round(float(w), 4) for m, w in zip(PARTS, found, strict=True)}
     figures = {
         "negative log-likelihood, weights 1": round(loss(np.zeros(len(PARTS))), 4),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from mercli import config, presets, registry
@@ -17,21 +18,33 @@ def preset(name: str, command: str | None = None) -> dict[str, Any]:
     command = command or presets.path_of(name).parent.name
     values = presets.load(name, command)
     if command == "finetune":
-        from mercli.tuning.recipes import RECIPES, altered
-
-        altered(RECIPES[name.rsplit("-", 1)[-1]], values)
+        _finetune(presets.path_of(name, command), values)
         return {"name": name, "command": command, "keys": values}
     models = {model.command: model for model in config.PRESETTED}
     if command not in models:
         raise ConfigError(
-            f"'{name}' belongs to no command; presets of: {', '.join(sorted(models))}",
+            f"'{name}' belongs to no command; presets of: {', '.join(sorted([*models, 'finetune']))}",
             "mer presets check NAME --command C",
         )
-    needed = {key: value for key, value in STAND_IN.items() if key in models[command].model_fields}
-    checked = config.validate(models[command], {**needed, **values}, f"preset '{name}'")
+    model = models[command]
+    needed = {key: value for key, value in STAND_IN.items() if key in model.model_fields}
+    checked = config.validate(model, config.over_defaults(model, {**needed, **values}), f"preset '{name}'")
     for kind, choice in _choices(checked.model_dump()):
         registry.check_options(registry.get(kind, choice["name"]), choice["options"])
     return {"name": name, "command": command, "keys": values}
+
+
+def _finetune(path: Path, values: Mapping[str, Any]) -> None:
+    """Check a recipe; which modality's is told by the end of its file's name."""
+    from mercli.tuning.recipes import RECIPES, altered
+
+    modality = path.stem.rsplit("-", 1)[-1]
+    if modality not in RECIPES:
+        raise ConfigError(
+            f"'{path.name}' does not tell its modality, expected a name that ends in -{', -'.join(sorted(RECIPES))}",
+            f"mer presets copy finetune/embedded-audio {path.stem}-audio.yaml",
+        )
+    altered(RECIPES[modality], values)
 
 
 def _choices(values: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,11 @@ from mercli.types import Streams, StreamSettings, Transcript
 
 if TYPE_CHECKING:
     from mercli.streams.faces import FaceFinder
+    from mercli.streams.media import Frame
     from mercli.types import FloatArray
 
-PART = 20.0
 LAG = 10.0
+RATE = 16_000
 
 Window = tuple[float, float]
 
@@ -34,7 +35,8 @@ class Medium:
 class Source:
     """What one clip's streams are made from: its media, its transcript, and how its face is chosen.
 
-    ``whole``: every window takes the whole transcript (it has been cut already, or there is one window).
+    ``whole``: every window takes the whole transcript (it has been cut already, or there is one window). ``region``:
+    ``left`` or ``right`` half of the picture, where a corpus shows two people side by side.
     """
 
     media: tuple[Medium, ...]
@@ -42,11 +44,12 @@ class Source:
     no_text: str = "no transcript"
     whole: bool = True
     face: str = "speaker"
+    region: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """At most ``PART`` seconds of one window, or its transcript; ``last`` when nothing of the window follows.
+    """At most ``longest`` seconds of one window, or its transcript; ``last`` when nothing of the window follows.
 
     Times in ``streams`` count from the piece's own ``start`` (seconds from the start of the clip), as its samples do.
     """
@@ -96,11 +99,11 @@ class _Part:
     end: float
 
 
-def _parts(windows: Sequence[Window]) -> deque[_Part]:
-    """Return the windows in equal parts of at most ``PART`` seconds, by start."""
+def _parts(windows: Sequence[Window], longest: float | None) -> deque[_Part]:
+    """Return the windows in equal parts of at most ``longest`` seconds, by start."""
     parts = []
     for index, (start, end) in enumerate(windows):
-        count = max(1, ceil((end - start) / PART))
+        count = 1 if longest is None else max(1, ceil((end - start) / longest))
         step = (end - start) / count
         parts += [
             _Part(index, start + k * step, start + (k + 1) * step if k + 1 < count else end) for k in range(count)
@@ -108,7 +111,9 @@ def _parts(windows: Sequence[Window]) -> deque[_Part]:
     return deque(sorted(parts, key=lambda part: (part.start, part.window)))
 
 
-def cut(medium: Medium, windows: Sequence[Window], settings: StreamSettings, face: str) -> Iterator[Piece]:
+def cut(
+    medium: Medium, windows: Sequence[Window], settings: StreamSettings, face: str, region: str | None = None
+) -> Iterator[Piece]:
     """Yield the audio and face pieces of every window (start, end in seconds) of one medium, in one pass."""
     from mercli.streams import media
     from mercli.streams.faces import FaceFinder
@@ -123,7 +128,7 @@ def cut(medium: Medium, windows: Sequence[Window], settings: StreamSettings, fac
     if info.is_image:
         yield from _still(medium, windows, finder)
         return
-    parts = _parts(windows)
+    parts = _parts(windows, settings.longest)
     sound = _Sound(settings.audio_rate)
     clocks = {}
     if finder:
@@ -140,7 +145,7 @@ def cut(medium: Medium, windows: Sequence[Window], settings: StreamSettings, fac
     for event in events if clocks else ():
         if isinstance(event, media.Frame):
             if finder:
-                finder.add(event)
+                finder.add(_half(event, region))
             clocks["video"] = event.time
         else:
             sound.add(event.time, event.samples)
@@ -150,6 +155,13 @@ def cut(medium: Medium, windows: Sequence[Window], settings: StreamSettings, fac
             yield _emit(parts, medium, sound, finder, settings)
     while parts:
         yield _emit(parts, medium, sound, finder, settings)
+
+
+def _half(frame: Frame, region: str | None) -> Frame:
+    """Return the frame's left or right half, or all of it."""
+    middle = frame.rgb.shape[1] // 2
+    sides = {"left": slice(0, middle), "right": slice(middle, None)}
+    return replace(frame, rgb=frame.rgb[:, sides[region]]) if region in sides else frame
 
 
 def _emit(
@@ -207,12 +219,14 @@ def words(source: Source, windows: Sequence[Window]) -> Iterator[Piece]:
         if here is not None and not source.whole:
             why = align.why_no_words(here)
             here = align.cut_words(here, start, end)
-        yield Piece(index, Streams(transcript=here, missing={} if here else {"text": why}), start, last=True)
+        # words keep their times in the clip, so the piece starts where the clip does
+        yield Piece(index, Streams(transcript=here, missing={} if here else {"text": why}), 0.0, last=True)
 
 
 def pieces(source: Source, windows: Sequence[Window], settings: StreamSettings) -> Iterator[Piece]:
     """Yield every piece of every window of a source: its text first, then its media one after another."""
-    steps = [words(source, windows), *(cut(medium, windows, settings, source.face) for medium in source.media)]
+    wanted = [medium for medium in source.media if medium.modalities]
+    steps = [words(source, windows), *(cut(m, windows, settings, source.face, source.region) for m in wanted)]
     for step in steps[:-1]:
         for piece in step:
             yield replace(piece, last=False)
@@ -220,13 +234,30 @@ def pieces(source: Source, windows: Sequence[Window], settings: StreamSettings) 
 
 
 def length(source: Source) -> float:
-    """Return the length in seconds of the longest medium; 0 for pictures. Raises ``DataError`` where it is unknown."""
+    """Return the length in seconds of the longest medium; 0 for pictures; raises ``DataError`` where it has none.
+
+    A container that does not tell (a browser's recording) is read through once.
+    """
     from mercli.streams import media
 
     longest = 0.0
     for medium in source.media:
         info = media.probe(medium.path)
-        if info.duration is None and not info.is_image:
-            raise DataError(f"'{medium.path}' does not tell its length, and no frame of it could be read")
-        longest = max(longest, info.duration or 0.0)
+        if info.is_image:
+            continue
+        seconds = info.duration or _counted(medium.path)
+        if seconds <= 0:
+            raise DataError(f"'{medium.path}' has no length: no frame and no sound in it could be read")
+        longest = max(longest, seconds)
     return longest
+
+
+def _counted(path: Path) -> float:
+    """Return where the last frame or sample of a medium ends, in seconds."""
+    from mercli.streams import media
+
+    end = 0.0
+    for event in media.stream(path, audio_rate=RATE, fps=None if media.probe(path).has_audio else inf):
+        length_here = len(event.samples) / RATE if isinstance(event, media.AudioChunk) else 0.0
+        end = max(end, event.time + length_here)
+    return end

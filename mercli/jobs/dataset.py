@@ -12,12 +12,12 @@ import numpy as np
 
 from mercli.config import FitConfig
 from mercli.corpora import manifest
-from mercli.errors import DataError
+from mercli.errors import ConfigError, DataError
 from mercli.fusion.batch import Examples
 from mercli.fusion.calibration import log_frequencies
 from mercli.jobs import encoding
 from mercli.jobs.extract import stores
-from mercli.labels import CANONICAL
+from mercli.labels import CANONICAL, POLICIES, VARIANTS
 from mercli.types import FeatureBundle, LabelScheme, Segment
 
 
@@ -81,6 +81,8 @@ def load(config: FitConfig) -> Data:
 
     Raises ``DataError`` where a corpus is not prepared or extracted, or where no label fits the scheme.
     """
+    if len(set(config.corpora)) < len(config.corpora):
+        raise ConfigError(f"a corpus is named twice: {', '.join(config.corpora)}")
     held = [manifest.load(Path(config.data), name) for name in config.corpora]
     scheme = _scheme(held)
     encoders = encoding.build(config.recipe, config.modalities)
@@ -97,20 +99,26 @@ def load(config: FitConfig) -> Data:
 
 def _scheme(held: Sequence[manifest.Manifest]) -> LabelScheme:
     """Return the seven canonical classes if every corpus has labels among them, else the one corpus's own."""
+    if len(held) == 1 and not _known(held[0]):
+        return held[0].scheme
     mapped = [m.label_map is not None and any(m.label_map.table.values()) for m in held]
     if all(mapped):
         return CANONICAL
-    if len(held) == 1:
-        return held[0].scheme
     names = ", ".join(m.name for m, fits in zip(held, mapped, strict=True) if not fits)
     raise DataError(f"no label of {names} fits the scheme '{CANONICAL.name}'", "train on one such corpus alone")
+
+
+def _known(held: manifest.Manifest) -> bool:
+    """Tell whether every label of a corpus is a canonical class or one that a named policy speaks of."""
+    table = held.label_map.table if held.label_map else {}
+    return bool(table) and all(to or label.strip().lower() in (*POLICIES, *VARIANTS) for label, to in table.items())
 
 
 def _corpus(
     config: FitConfig, held: manifest.Manifest, scheme: LabelScheme, encoders: encoding.EncoderSet
 ) -> CorpusData:
-    own = stores(config, held.folder, encoders)
-    identity = f"made:{held.name}" if held.card.get("made") else str(held.card["reader"])
+    own = stores(held, encoders)
+    identity = f"made:{held.name}" if held.card.get("made") else _identity(held)
     corpus = CorpusData(held.name, identity, held.card)
     for segment in held.segments():
         label = _label(segment, held, scheme)
@@ -124,7 +132,8 @@ def _corpus(
         missing = {m: own[m].missing(segment.id) or "not extracted" for m, f in features.items() if f is None}
         _check_finite(segment, features)
         corpus.segments.append(segment)
-        corpus.bundles.append(FeatureBundle(segment.id, features, missing))
+        trust = own["text"].trust(segment.id) if "text" in own else None
+        corpus.bundles.append(FeatureBundle(segment.id, features, missing, trust))
         corpus.targets.append(scheme.names.index(label))
     if not corpus.segments:
         raise DataError(
@@ -132,6 +141,12 @@ def _corpus(
             f"mer extract --corpora {held.name}" + _recipe_flags(encoders),
         )
     return corpus
+
+
+def _identity(held: manifest.Manifest) -> str:
+    """Return which known corpus this is, so that encoders trained on it are found: folder and csv may hold any."""
+    reader = str(held.card["reader"])
+    return str(held.card.get("identity") or (held.name if reader in ("folder", "csv") else reader))
 
 
 def _label(segment: Segment, held: manifest.Manifest, scheme: LabelScheme) -> str | None:

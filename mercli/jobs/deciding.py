@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +34,25 @@ def prior(bundle: Bundle, name: str) -> LogProbabilities | None:
             f"prior '{name}' is unknown, expected uniform, train, corpus NAME or a file",
             f"mer predict --prior train (corpora of this bundle: {', '.join(bundle.card.priors)})",
         )
-    text = path.read_text(encoding="utf-8")
-    table = json.loads(text) if path.suffix == ".json" else presets.parse(text, name)
     names = bundle.card.scheme.names
-    if not isinstance(table, dict) or sorted(table) != sorted(names) or any(not table[n] > 0 for n in names):
+    table = _table(path)
+    if set(table) != set(names) or not all(_weight(table[n]) for n in names):
         raise ConfigError(f"prior file '{name}' must give a number > 0 for each of {', '.join(names)}")
     values = np.asarray([table[n] for n in names], np.float64)
     return np.log(values / values.sum())
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = json.loads(text) if path.suffix == ".json" else presets.parse(text, str(path))
+    except ValueError as fault:  # what json and the decoder of UTF-8 raise
+        raise ConfigError(f"prior file '{path}' cannot be read: {fault}") from fault
+    return table if isinstance(table, dict) else {}
+
+
+def _weight(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value) and value > 0
 
 
 def probabilities(

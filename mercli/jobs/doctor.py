@@ -39,7 +39,9 @@ def _python() -> Iterator[Row]:
     yield _row(
         "python", "ok" if fits else "broken", platform.python_version(), "" if fits else "use CPython 3.11 or 3.12"
     )
-    yield _row("cores", "ok", str(len(os.sched_getaffinity(0))))
+    # what this process may use, where the system tells it
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield _row("cores", "ok", str(cores))
 
 
 def _packages() -> Iterator[Row]:

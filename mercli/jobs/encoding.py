@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from mercli.types import Feature, FeatureBundle, Streams, StreamSettings
 
 Key = TypeVar("Key")
 BATCH_SECONDS = 60.0
+STREAMS_VERSION = "1"  # raised when decoding, face crops or cuts change what encoders see
 NOTHING = {
     "audio": "no sound to work on (silence)",
     "face": "no usable face",
@@ -38,7 +39,9 @@ class EncoderSet:
         default = StreamSettings()
         audio = self.encoders["audio"].settings if "audio" in self.encoders else default
         face = self.encoders["face"].settings if "face" in self.encoders else default
-        return StreamSettings(audio.audio_rate, face.face_fps, face.face_size, face.face_margin, face.max_frames)
+        limits = [encoder.settings.longest for encoder in self.encoders.values()]
+        longest = None if None in limits else min(filter(None, limits), default=default.longest)
+        return StreamSettings(audio.audio_rate, face.face_fps, face.face_size, face.face_margin, longest)
 
     def encode(self, batch: list[Streams]) -> list[dict[str, Feature]]:
         """Return each item's features by modality; what is absent or without a valid row is left out."""
@@ -65,22 +68,28 @@ def build(recipe: Recipe, modalities: Iterable[str], device: str = "cpu") -> Enc
         encoder: Encoder = registry.build("encoders", choice.name, options=choice.options)
         encoder.to(device)
         encoders[modality] = encoder
-        keys[modality] = _key(choice, encoder, recipe.precision)
+        keys[modality] = _key(choice, encoder, recipe)
         names[modality] = choice.name
     return EncoderSet(encoders, keys, names)
 
 
-def _key(choice: Choice, encoder: Encoder, precision: str) -> str:
+def _key(choice: Choice, encoder: Encoder, recipe: Recipe) -> str:
     spec = registry.get("encoders", choice.name)
     # where a weights file lies says nothing of what it holds: its hash is in encoder.weights
     options = {k: v for k, v in registry.check_options(spec, choice.options).items() if k != "weights"}
-    return feature_key(choice.name, spec.version, options, encoder.settings, encoder.weights, precision)
+    how: dict[str, dict[str, Any]] = {
+        "face": {"face": recipe.face},
+        "text": {"transcriber": recipe.transcriber.model_dump()},
+    }
+    streams = {"version": STREAMS_VERSION, **asdict(encoder.settings), **how.get(encoder.modality, {})}
+    return feature_key(choice.name, spec.version, options, streams, encoder.weights, recipe.precision)
 
 
 @dataclass
 class _Gathering(Generic[Key]):
     parts: dict[str, list[Feature]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    trust: float | None = None
 
 
 def features(
@@ -106,7 +115,7 @@ def features(
 def _flush(
     encoders: EncoderSet, waiting: list[tuple[Key, Piece]], gathered: dict[Key, _Gathering[Key]]
 ) -> Iterator[tuple[Key, FeatureBundle]]:
-    encoded = encoders.encode([piece.streams for _, piece in waiting])
+    encoded = encoders.encode([replace(piece.streams, id=str(key)) for key, piece in waiting])
     for (key, piece), found in zip(waiting, encoded, strict=True):
         gathering = gathered.setdefault(key, _Gathering())
         for modality in encoders.encoders:
@@ -116,6 +125,8 @@ def _flush(
             elif _has(piece.streams, modality):
                 gathering.missing[modality] = NOTHING[modality]
         gathering.missing.update(piece.streams.missing)
+        if piece.streams.transcript is not None:
+            gathering.trust = piece.streams.transcript.trust
         if piece.last:
             yield key, _bundle(str(key), encoders, gathered.pop(key))
 
@@ -123,7 +134,7 @@ def _flush(
 def _bundle(identity: str, encoders: EncoderSet, gathering: _Gathering[Key]) -> FeatureBundle:
     joined: dict[str, Feature | None] = {m: join(gathering.parts.get(m, [])) for m in encoders.encoders}
     missing = {m: gathering.missing.get(m, "not asked for") for m, feature in joined.items() if feature is None}
-    return FeatureBundle(identity, joined, missing)
+    return FeatureBundle(identity, joined, missing, gathering.trust)
 
 
 def join(parts: list[Feature]) -> Feature | None:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from mercli import log, registry
 from mercli.config import ExtractConfig
 from mercli.contracts import Engine
 from mercli.corpora import manifest
 from mercli.engines.devices import resolve
-from mercli.errors import DataError, MerError, PartialError
+from mercli.errors import DataError, PartialError
 from mercli.features.store import Store
 from mercli.jobs import encoding, transcripts
-from mercli.jobs.cutting import Medium, Piece, Source, length, pieces
-from mercli.rundir import write_lines
-from mercli.types import Clip, Feature, FeatureBundle, Segment
+from mercli.jobs.cutting import Medium, Piece, Source, cut, length, words
+from mercli.rundir import json_line, write_lines
+from mercli.types import Clip, FeatureBundle, Segment
 
 CHUNK = 16
 FLUSH = 256
@@ -27,11 +27,12 @@ FLUSH = 256
 
 @dataclass(frozen=True)
 class Unit:
-    """A clip with the segments of it that are still to be encoded."""
+    """A clip with the segments of it that are still to be encoded, and the modalities that they lack."""
 
     root: Path
     clip: Clip
     segments: tuple[Segment, ...]
+    lacking: tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -44,85 +45,109 @@ class Encoded:
 
 @dataclass
 class Coverage:
-    """What the store holds of a corpus after extraction."""
+    """What the store holds of a corpus after extraction, and how many of its clips failed."""
 
     corpus: str
     segments: int = 0
+    clips: int = 0
     encoded: int = 0
+    failed: int = 0
     present: dict[str, int] = field(default_factory=dict)
     missing: dict[str, dict[str, int]] = field(default_factory=dict)
-    failed: int = 0
 
 
-def stores(config: Any, folder: Path, encoders: encoding.EncoderSet) -> dict[str, Store]:
-    """Return the store of each modality of a corpus, for exactly these encoders."""
+def fingerprints(held: manifest.Manifest) -> dict[str, str]:
+    """Return per segment what its features depend on: times, region, words, masks and media (by hash if known)."""
+    clips = {clip.id: clip for clip in held.clips()}
+    prints = {}
+    for segment in held.segments():
+        clip = clips[segment.clip_id]
+        media_of = (clip.video, clip.audio, clip.image, clip.sha256)
+        said = (segment.text, segment.language, segment.text_trust, segment.words)
+        made_of = (segment.start, segment.end, segment.region, said, segment.masked, media_of)
+        prints[segment.id] = hashlib.sha256(json_line(made_of).encode()).hexdigest()[:12]
+    return prints
+
+
+def stores(held: manifest.Manifest, encoders: encoding.EncoderSet) -> dict[str, Store]:
+    """Return the store of each modality of a corpus, for exactly these encoders and the manifest as it is."""
+    prints = fingerprints(held)
     return {
-        modality: Store(folder / "features" / modality / f"{encoders.names[modality]}-{key}")
+        modality: Store(held.folder / "features" / modality / f"{encoders.names[modality]}-{key}", prints)
         for modality, key in encoders.keys.items()
     }
 
 
 def extract(config: ExtractConfig) -> list[Coverage]:
-    """Encode what the store lacks, corpus by corpus; return the coverage.
+    """Encode what the store lacks, corpus by corpus; return the coverage, failures counted (see ``judge``).
 
-    Raises ``PartialError`` when some clips failed (``failures.jsonl`` beside the manifest says which), ``DataError``
-    when all did, or more than ``max_fail`` of them.
+    With ``strict`` the first clip that fails raises ``DataError``; what was encoded before it is kept.
     """
     encoders = encoding.build(config.recipe, config.modalities, resolve(config.device))
     engine: Engine = registry.build("engines", config.engine.name, options=config.engine.options)
-    coverages = [_corpus(config, name, encoders, engine) for name in config.corpora]
-    failed = sum(coverage.failed for coverage in coverages)
-    if failed:
-        raise PartialError(
-            f"{failed} clips could not be encoded; the others are in the store",
-            f"cat {config.data}/{next(c.corpus for c in coverages if c.failed)}/failures.jsonl",
-        )
-    return coverages
+    return [_corpus(config, name, encoders, engine) for name in config.corpora]
+
+
+def judge(coverages: Sequence[Coverage], config: ExtractConfig) -> None:
+    """Raise ``PartialError`` when some clips failed, ``DataError`` when all or more than ``max_fail`` of them did."""
+    failed = [coverage for coverage in coverages if coverage.failed]
+    if not failed:
+        return
+    hint = f"cat {config.data}/{failed[0].corpus}/failures.jsonl"
+    for one in failed:
+        if one.failed == one.clips or one.failed > config.max_fail * one.clips:
+            raise DataError(f"{one.failed} of {one.clips} clips of '{one.corpus}' could not be encoded", hint)
+    count = sum(one.failed for one in failed)
+    raise PartialError(f"{count} clips could not be encoded; the others are in the store", hint)
 
 
 def _corpus(config: ExtractConfig, name: str, encoders: encoding.EncoderSet, engine: Engine) -> Coverage:
     held = manifest.load(Path(config.data), name)
-    own = stores(config, held.folder, encoders)
+    own = stores(held, encoders)
     for modality, store in own.items():
-        store.describe(
-            {"encoder": encoders.names[modality], "key": encoders.keys[modality], "recipe": config.recipe.model_dump()}
-        )
+        made = {"encoder": encoders.names[modality], "key": encoders.keys[modality]}
+        store.describe({**made, "recipe": config.recipe.model_dump()})
     units = list(_todo(held, own))
-    total = sum(len(unit.segments) for unit in units)
     work = partial(_encode, config.model_dump_json(exclude={"corpora", "runs", "data"}))
     chunks = [units[i : i + CHUNK] for i in range(0, len(units), CHUNK)]
+    coverage = Coverage(name)
     failures: list[dict[str, str]] = []
     waiting: list[FeatureBundle] = []
-    done = 0
-    for result in log.progress(engine.map(work, chunks), f"extract {name}", total=len(chunks), unit="chunks"):
-        done += len(result.bundles)
-        waiting += result.bundles
-        failures += result.failures
-        if config.strict and failures:
-            raise DataError(f"clip '{failures[0]['id']}': {failures[0]['error']}")
-        if len(waiting) >= FLUSH:
-            _write(own, waiting)
-            waiting = []
-    _write(own, waiting)
-    _record(held.folder, failures, len(units), config)
-    return _coverage(held, own, done, len(failures), total)
+    try:
+        for result in log.progress(engine.map(work, chunks), f"extract {name}", total=len(chunks), unit="chunks"):
+            waiting += result.bundles
+            failures += result.failures
+            if config.strict and failures:
+                raise DataError(f"clip '{failures[0]['id']}': {failures[0]['error']}")
+            if len(waiting) >= FLUSH:
+                coverage.encoded += _write(own, waiting)
+                waiting = []
+    finally:
+        coverage.encoded += _write(own, waiting)
+        _record(held.folder, failures)
+    coverage.failed = len(failures)
+    _count(coverage, held, own)
+    return coverage
 
 
 def _todo(held: manifest.Manifest, own: Mapping[str, Store]) -> Iterator[Unit]:
     """Yield the clips with segments that lack a feature (or a reason) in some modality's store."""
     clips = {clip.id: clip for clip in held.clips()}
     for clip_id, group in groupby(held.segments(), key=lambda segment: segment.clip_id):
-        lacking = tuple(s for s in group if any(s.id not in store for store in own.values()))
+        segments = tuple(group)
+        lacking = tuple(m for m, store in own.items() if any(s.id not in store for s in segments))
         if lacking:
-            yield Unit(held.root, clips[clip_id], lacking)
+            wanted = tuple(s for s in segments if any(s.id not in own[m] for m in lacking))
+            yield Unit(held.root, clips[clip_id], wanted, lacking)
 
 
 @cache
 def _tools(settings: str) -> tuple[ExtractConfig, encoding.EncoderSet, transcripts.Finder]:
     """Build encoders and transcriber once per process."""
     config = ExtractConfig.model_validate_json('{"corpora": ["-"], ' + settings[1:])
-    encoders = encoding.build(config.recipe, config.modalities, resolve(config.device))
-    return config, encoders, transcripts.Finder(config.recipe.transcriber)
+    device = resolve(config.device)
+    encoders = encoding.build(config.recipe, config.modalities, device)
+    return config, encoders, transcripts.Finder(config.recipe.transcriber, device)
 
 
 def _encode(settings: str, units: list[Unit]) -> Encoded:
@@ -133,7 +158,7 @@ def _encode(settings: str, units: list[Unit]) -> Encoded:
         for unit in units:
             try:
                 yield from _pieces(unit, encoders, finder, config.recipe.face)
-            except MerError as fault:  # the unit boundary: one bad clip never stops the others
+            except DataError as fault:  # the unit boundary: one bad clip never stops the others
                 log.logger.warning("clip '%s': %s", unit.clip.id, fault.message)
                 result.failures.append({"id": unit.clip.id, "error": fault.message})
 
@@ -145,57 +170,87 @@ def _encode(settings: str, units: list[Unit]) -> Encoded:
 def _pieces(
     unit: Unit, encoders: encoding.EncoderSet, finder: transcripts.Finder, face: str
 ) -> Iterator[tuple[str, Piece]]:
-    """Yield the pieces of a clip's segments; masked modalities are left out with the manifest's reason."""
-    path = unit.clip.video or unit.clip.audio or unit.clip.image
-    media_files = (Medium(unit.root / path, tuple(m for m in encoders.encoders if m != "text")),) if path else ()
-    whole = None
-    for segment in unit.segments:
-        if segment.end is None and whole is None:
-            whole = length(Source(media_files))
-        wanted = tuple(replace(m, modalities=_unmasked(m.modalities, segment)) for m in media_files)
-        source = finder.source(segment, wanted, face)
-        window = (segment.start, segment.end if segment.end is not None else whole or 0.0)
-        for piece in pieces(source, [window], encoders.settings):
+    """Yield the pieces of a clip's segments: their texts, then each medium in one pass for all of them."""
+    media_files = _media(unit)
+    whole = length(Source(media_files)) if media_files and any(s.end is None for s in unit.segments) else 0.0
+    windows = [(s.start, s.end if s.end is not None else whole) for s in unit.segments]
+    main = media_files[0].path if media_files else _path(unit, unit.clip.video or unit.clip.audio)
+    for segment, window in zip(unit.segments, windows, strict=True):
+        source = finder.source(segment, main) if "text" in unit.lacking else Source((), None, "not asked for")
+        for piece in words(source, [window]):
             reasons = {**piece.streams.missing, **segment.masked}
-            yield segment.id, replace(piece, streams=replace(piece.streams, missing=reasons))
+            yield segment.id, replace(piece, streams=replace(piece.streams, missing=reasons), last=not media_files)
+    for position, medium in enumerate(media_files, start=1):
+        for index, piece in _cut(medium, unit.segments, windows, encoders, face):
+            segment = unit.segments[index]
+            missing = {**piece.streams.missing, **segment.masked}
+            last = piece.last and position == len(media_files)
+            yield segment.id, replace(piece, streams=replace(piece.streams, missing=missing), last=last)
 
 
-def _unmasked(modalities: Iterable[str], segment: Segment) -> tuple[str, ...]:
-    return tuple(m for m in modalities if m not in segment.masked)
+def _media(unit: Unit) -> tuple[Medium, ...]:
+    """Return the clip's media with what is taken from each: sound from a file of its own where there is one."""
+    clip = unit.clip
+    seen = ("face",) if clip.audio else ("audio", "face")
+    gives = ((clip.video, seen), (clip.audio, ("audio",)), (clip.image, ("face",)))
+    wanted = [(path, tuple(m for m in modalities if m in unit.lacking)) for path, modalities in gives if path]
+    return tuple(Medium(unit.root / path, modalities) for path, modalities in wanted if modalities)
 
 
-def _write(own: Mapping[str, Store], bundles: list[FeatureBundle]) -> None:
+def _path(unit: Unit, relative: str | None) -> Path | None:
+    return unit.root / relative if relative else None
+
+
+def _cut(
+    medium: Medium,
+    segments: Sequence[Segment],
+    windows: Sequence[tuple[float, float]],
+    encoders: encoding.EncoderSet,
+    face: str,
+) -> Iterator[tuple[int, Piece]]:
+    """Yield pieces with the index of their segment; segments that need the same of the medium share one pass."""
+    groups: dict[tuple[tuple[str, ...], str | None], list[int]] = {}
+    for index, segment in enumerate(segments):
+        modalities = tuple(m for m in medium.modalities if m not in segment.masked)
+        groups.setdefault((modalities, segment.region), []).append(index)
+    for (modalities, region), members in groups.items():
+        part = replace(medium, modalities=modalities)
+        for piece in cut(part, [windows[i] for i in members], encoders.settings, face, region):
+            yield members[piece.window], piece
+
+
+def _write(own: Mapping[str, Store], bundles: list[FeatureBundle]) -> int:
+    """Write what is new of each modality; return of how many segments anything was.
+
+    Text that nobody could transcribe is not written: it may be there next time.
+    """
+    written = set()
     for modality, store in own.items():
         fresh = [b for b in bundles if b.segment_id not in store]
-        found: dict[str, Feature] = {}
-        for bundle in fresh:
-            feature = bundle.features.get(modality)
-            if feature is not None:
-                found[bundle.segment_id] = feature
-        store.append(found, {b.segment_id: b.missing[modality] for b in fresh if b.segment_id not in found})
+        found = {b.segment_id: f for b in fresh if (f := b.features.get(modality)) is not None}
+        gone = {b.segment_id: b.missing.get(modality, "") for b in fresh if b.segment_id not in found}
+        missing = {i: why for i, why in gone.items() if why not in (transcripts.NOT_FOUND, "not asked for")}
+        trust = {b.segment_id: b.text_trust for b in fresh if modality == "text" and b.text_trust is not None}
+        store.append(found, missing, trust)
+        written |= {*found, *missing}
+    return len(written)
 
 
-def _record(folder: Path, failures: list[dict[str, str]], units: int, config: ExtractConfig) -> None:
+def _record(folder: Path, failures: list[dict[str, str]]) -> None:
     path = folder / "failures.jsonl"
     path.unlink(missing_ok=True)
-    if not failures:
-        return
-    write_lines(path, failures)
-    if len(failures) == units or len(failures) > config.max_fail * units:
-        raise DataError(
-            f"{len(failures)} of {units} clips could not be encoded: '{failures[0]['id']}': {failures[0]['error']}",
-            f"cat {path}",
-        )
+    if failures:
+        write_lines(path, failures)
 
 
-def _coverage(held: manifest.Manifest, own: Mapping[str, Store], encoded: int, failed: int, total: int) -> Coverage:
-    coverage = Coverage(held.name, encoded=encoded, failed=failed)
+def _count(coverage: Coverage, held: manifest.Manifest, own: Mapping[str, Store]) -> None:
+    coverage.clips = sum(1 for _ in held.clips())
     for segment in held.segments():
         coverage.segments += 1
         for modality, store in own.items():
-            if (why := store.missing(segment.id)) is not None:
+            absent = transcripts.NOT_FOUND if modality == "text" else "the clip failed"
+            why = store.missing(segment.id) or (None if segment.id in store else absent)
+            if why is not None:
                 reasons = coverage.missing.setdefault(modality, {})
                 reasons[why] = reasons.get(why, 0) + 1
     coverage.present = {modality: len(store) for modality, store in own.items()}
-    log.logger.debug("%s: %d segments were to be encoded", held.name, total)
-    return coverage

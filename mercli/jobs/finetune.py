@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from mercli.tuning.data import Task
     from mercli.tuning.recipes import Recipe
 
-LICENCE = "weights: non-commercial research, as the data (RAVDESS: CC BY-NC-SA 4.0; FER2013: research use)"
-TEXT_LICENCE = "weights: non-commercial research, as the data (DailyDialog: CC BY-NC-SA 4.0; MELD: GPL-3.0 transcripts)"
+LICENCES = {
+    "audio": "weights: non-commercial research, as the data (RAVDESS: CC BY-NC-SA 4.0; EMO-DB: free with citation)",
+    "face": "weights: non-commercial research, as the data (FER2013: pictures of the web, research use)",
+    "text": "weights: non-commercial research, as the data (DailyDialog: CC BY-NC-SA 4.0; MELD: GPL-3.0 transcripts)",
+}
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,11 @@ def _face(config: FinetuneConfig, recipe: Any) -> Path:
     network = _fitted(task, config.folder / "fold-0", config.resume)
     logits, labels, prior = face_logits(network, task.dev.faces), task.dev.labels, log_prior(task.labels)
     pictures = [f"fer2013/dev/{row}" for row in range(len(labels))]
-    _save_logits(config.folder / "face-logits.npz", logits, labels, pictures, pictures)
+    for name, rows in (("face-logits.npz", slice(0, None, 2)), ("face-dev-logits.npz", slice(1, None, 2))):
+        _save_logits(config.folder / name, logits[rows], labels[rows], pictures[rows], pictures[rows])
     card = {
         **_card(config, recipe, task),
-        "log_prior": prior.tolist(),
+        "log_prior": {"fer2013": prior.tolist()},
         "temperature": temperature(logits[::2], labels[::2]),
         "temperature_from": "fer2013 dev, every other picture; a temperature changes no accuracy and no UAR",
         "figures": {
@@ -83,7 +87,6 @@ def _audio(config: FinetuneConfig, recipe: Any) -> Path:
     """Train on the train speakers, then per fold without some of them: their logits calibrate and measure."""
     import torch
 
-    from mercli.tuning.data import log_prior
     from mercli.tuning.evaluate import temperature
     from mercli.tuning.export import write
     from mercli.tuning.speech import AudioTask, folds, read_speech, speech_logits
@@ -98,14 +101,14 @@ def _audio(config: FinetuneConfig, recipe: Any) -> Path:
         logits.append(speech_logits(network, task.dev))
         unseen += task.dev
     joined, labels = torch.cat(logits), torch.tensor([item.label for item in unseen])
-    speakers = [item.speaker for item in unseen]
-    _save_logits(config.folder / "audio-logits.npz", joined, labels, [item.id for item in unseen], speakers)
-    card = {**_card(config, recipe, final), "log_prior": log_prior(final.labels).tolist()}
+    speakers, ids, dev = [item.speaker for item in unseen], [item.id for item in unseen], len(final.dev)
+    for name, rows in (("audio-logits.npz", slice(dev, None)), ("audio-dev-logits.npz", slice(dev))):
+        _save_logits(config.folder / name, joined[rows], labels[rows], ids[rows], speakers[rows])
+    card = {**_card(config, recipe, final), "log_prior": _speech_priors(final.train)}
     if recipe.folds:
-        calm = len(final.dev)
-        card["temperature"] = temperature(joined[calm:], labels[calm:])
+        card["temperature"] = temperature(joined[dev:], labels[dev:])
         card["temperature_from"] = "logits of the train speakers by networks that never heard them"
-    card["figures"] = _speech_figures(joined, labels, speakers, len(final.dev))
+    card["figures"] = _speech_figures(joined, labels, speakers, dev)
     return write(config.folder, "audio", first.state_dict(), card)
 
 
@@ -135,7 +138,6 @@ def _text(config: FinetuneConfig, recipe: Any) -> Path:
         unseen += held
     card = {
         **_card(config, recipe, task),
-        "licence": TEXT_LICENCE,
         "sentences": count_by_corpus(texts.train),
         "left_out": texts.left_out,
         "log_prior": {corpus: row.tolist() for corpus, row in zip(CORPORA, task.priors, strict=True)},
@@ -175,6 +177,18 @@ def _text_figures(network: nn.Module, task: Any, parts: Mapping[str, Any]) -> di
         figures[f"{name} UAR, uniform prior"] = _figure("uar", logits, labels, groups)
         figures[f"{name} weighted F1, prior of train"] = _figure("weighted_f1", logits + prior, labels, groups)
     return figures
+
+
+def _speech_priors(items: Sequence[Any]) -> dict[str, list[float]]:
+    """Return the log-prior of each corpus among training utterances; a class it lacks has almost none."""
+    import torch
+
+    from mercli.tuning.data import log_prior
+
+    labels: dict[str, list[int]] = {}
+    for item in items:
+        labels.setdefault(item.speaker.split("/")[0], []).append(item.label)
+    return {corpus: log_prior(torch.tensor(own)).tolist() for corpus, own in labels.items()}
 
 
 def _speech_figures(logits: Tensor, labels: Tensor, speakers: Sequence[str], dev: int) -> dict[str, Any]:
@@ -218,8 +232,8 @@ def _card(config: FinetuneConfig, recipe: Recipe, task: Task) -> dict[str, Any]:
         "name": f"embedded-{config.modality}",
         "version": "1",
         "classes": list(CANONICAL.names),
-        "output": "logits (uniform prior), then embedding; add log_prior to the logits for the prior of training",
-        "licence": LICENCE,
+        "output": "logits (uniform prior), then embedding; add a corpus's log_prior to the logits for its prior",
+        "licence": LICENCES[config.modality],
         "trained_on": list(task.trained_on),
         "recipe": asdict(recipe),
     }

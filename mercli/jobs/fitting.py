@@ -49,12 +49,9 @@ def fit(config: FitConfig, data: Data, train: Sequence[Part], dev: Sequence[Part
     device = resolve(config.device)
     learn = data.examples(train, prior=config.adjust_prior)
     choose = data.examples(dev, prior=config.adjust_prior)
-    for what, examples in (("train", learn), ("dev", choose)):
-        if not len(examples):
-            raise DataError(
-                f"the {what} split of {', '.join(name for name, _ in train)} is empty",
-                "mer prepare ... --split speaker:0.8/0.1/0.1",
-            )
+    for name, split in (*train, *dev):
+        if not data.corpora[name].rows(split):
+            raise DataError(f"corpus '{name}' has no {split} split", "mer prepare ... --split speaker:0.8/0.1/0.1")
     if len(set(learn.targets.tolist())) < 2:
         raise DataError(f"the training part has one class only: '{data.scheme.names[learn.targets[0]]}'")
     torch.manual_seed(seed)
@@ -92,6 +89,9 @@ def predictions(
             fold=fold,
             modalities=tuple(m for m in examples.modalities if features.features.get(m) is not None),
             missing=features.missing,
+            text=segment.text,
+            text_source=segment.text_source,
+            text_trust=features.text_trust,
         )
 
 
@@ -137,12 +137,12 @@ def seen(data: Data, corpus: str, split: str | None) -> list[str]:
 
 
 def save(folder: Path, config: FitConfig, data: Data, fitted: Fitted, train: Sequence[Part], facts: Any) -> None:
-    """Write the bundle of a fitted head, with its card."""
+    """Write the bundle of a fitted head, with its card; it is named by what it is, so that twice is the same bytes."""
     classes = len(data.scheme.names)
     priors = {name: np.exp(corpus.log_prior(classes)).tolist() for name, corpus in data.corpora.items()}
     used = {name: priors[name] for name, _ in train}
     card = bundles.BundleCard(
-        name=folder.parent.name,
+        name=f"{config.head.name}-on-{'+'.join(name for name, _ in train)}",
         scheme=data.scheme,
         policy=data.policy,
         recipe=config.recipe.model_dump(),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,33 +45,53 @@ class Item:
 
 
 def of_paths(paths: Iterable[str]) -> Iterator[Item]:
-    """Yield an item per file, and per medium of a folder; raises ``DataError`` for a folder without media."""
+    """Yield an item per file, and per medium of a folder; what cannot be used becomes an item with its error."""
     for given in paths:
         path = Path(given)
-        if path.is_dir():
-            yield from _of_folder(path)
-        else:
-            yield of_file(given, path)
+        try:
+            if given == "-":
+                raise DataError("'-' reads stdin and stands alone")
+            found = _of_folder(path) if path.is_dir() else [of_file(given, path)]
+        except DataError as fault:
+            found = [Item(given, error=fault.message)]
+        except OSError as fault:
+            found = [Item(given, error=f"'{given}' cannot be read: {fault.strerror}")]
+        yield from found
 
 
-def _of_folder(folder: Path) -> Iterator[Item]:
+def _of_folder(folder: Path) -> list[Item]:
     files = [path for path in walk(folder, depth=16) if kind(path)]
     media_stems = {path.with_suffix("") for path in files if kind(path) != "text"}
     chosen = [path for path in files if kind(path) != "text" or path.with_suffix("") not in media_stems]
     if not chosen:
-        raise DataError(f"folder '{folder}' has no media, expected video, audio, pictures or .txt", f"ls '{folder}'")
-    yield from (of_file(str(path), path) for path in chosen)
+        raise DataError(f"folder '{folder}' has no media, expected video, audio, pictures or .txt")
+    return [of_file(str(path), path) for path in chosen]
 
 
 def of_file(identity: str, path: Path) -> Item:
     """Return the item of one file; what it is, its ending says (anything unknown is tried as video)."""
-    what = kind(path) or "video"
-    if what != "text":
-        return Item(identity, **{what: path})  # type: ignore[arg-type]
+    if path.suffix.lower() not in TEXTS:
+        return Item(identity, **{kind(path) or "video": path})  # type: ignore[arg-type]
     try:
-        return Item(identity, text=path.read_text(encoding="utf-8-sig").strip())
-    except (OSError, UnicodeDecodeError) as fault:
-        return Item(identity, error=f"'{identity}' cannot be read as text: {fault}")
+        return Item(identity, text=_read(path))
+    except DataError as fault:
+        return Item(identity, error=fault.message)
+
+
+def _read(path: Path) -> str:
+    """Return the words of a text or subtitle file; raises ``DataError`` for all that is no regular file of words."""
+    from mercli.streams.sidecar import read_sidecar
+
+    try:
+        mode = path.stat().st_mode
+    except OSError as fault:
+        raise DataError(f"text '{path}' cannot be read: {fault.strerror}") from fault
+    if not stat.S_ISREG(mode):
+        raise DataError(f"text '{path}' is no regular file")
+    found = read_sidecar(path)
+    if found is None:
+        raise DataError(f"text '{path}' holds no words")
+    return found.text
 
 
 def of_stdin(stream: Any, null: bool) -> Iterator[Item]:
@@ -77,7 +99,8 @@ def of_stdin(stream: Any, null: bool) -> Iterator[Item]:
     text = stream.read()
     if isinstance(text, bytes):
         text = text.decode("utf-8", errors="surrogateescape")
-    yield from of_paths(part for part in (text.split("\0") if null else text.splitlines()) if part)
+    parts = text.split("\0") if null else (line.removesuffix("\r") for line in text.split("\n"))
+    yield from of_paths(part for part in parts if part)
 
 
 def of_list(path: Path) -> Iterator[Item]:
@@ -86,7 +109,7 @@ def of_list(path: Path) -> Iterator[Item]:
     Paths are relative to the list. A line that cannot be used becomes an item with its error.
     """
     try:
-        lines = path.open(encoding="utf-8-sig")
+        lines = path.open("rb")
     except OSError as fault:
         raise DataError(f"list '{path}' cannot be read: {fault.strerror}") from fault
     with lines:
@@ -95,31 +118,46 @@ def of_list(path: Path) -> Iterator[Item]:
                 yield _of_line(path, number, line)
 
 
-def _of_line(path: Path, number: int, line: str) -> Item:
+def _of_line(path: Path, number: int, line: bytes) -> Item:
+    identity = f"line {number}"
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as fault:
-        return Item(f"line {number}", error=f"'{path}' line {number} is not JSON: {fault.msg}")
-    identity = str(row.get("id", f"line {number}")) if isinstance(row, dict) else f"line {number}"
-    fault_found = _fault(row)
-    if fault_found:
-        return Item(identity, error=f"'{path}' line {number}: {fault_found}")
-    files = {what: path.parent / row[what] for what in FILES if row.get(what)}
+        row = json.loads(line.decode("utf-8-sig"))
+        if isinstance(row, dict) and row.get("id") is not None:
+            identity = str(row["id"])
+        return _of_row(path.parent, identity, row)
+    except DataError as fault:
+        reason = fault.message
+    except UnicodeDecodeError:
+        reason = "is not utf-8"
+    except (ValueError, RecursionError) as fault:
+        reason = f"is not JSON: {fault}"
+    return Item(identity, error=f"'{path}' line {number}: {reason}")
+
+
+def _of_row(folder: Path, identity: str, row: Any) -> Item:
+    """Return the item of a list's row; raises ``DataError`` with the reason why it cannot be used."""
+    fault = _fault(row)
+    if fault:
+        raise DataError(fault)
     text = row.get("text")
-    if text and Path(text).suffix.lower() in TEXTS and "\n" not in text and (path.parent / text).is_file():
-        text = (path.parent / text).read_text(encoding="utf-8-sig").strip()
     return Item(
         identity,
-        text=text,
+        text=_read(folder / text) if text and _names_text(folder, text) else text,
         start=float(row.get("start") or 0.0),
-        end=_number(row.get("end")),
+        end=None if row.get("end") is None else float(row["end"]),
         face=row.get("face"),
-        **files,
+        **{what: folder / row[what] for what in FILES if row.get(what)},
     )
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _names_text(folder: Path, text: str) -> bool:
+    """Tell whether a text is the name of a text file that is there, and not the words themselves."""
+    if Path(text).suffix.lower() not in TEXTS or "\n" in text:
+        return False
+    try:
+        return (folder / text).exists()
+    except OSError:  # a long sentence that happens to end like a file
+        return False
 
 
 def _fault(row: Any) -> str | None:
@@ -135,10 +173,15 @@ def _fault(row: Any) -> str | None:
         if row.get(key) is not None and not isinstance(row[key], str):
             return f"'{key}' is {row[key]!r}, expected text"
     for key in ("start", "end"):
-        if row.get(key) is not None and (not isinstance(row[key], int | float) or row[key] < 0):
+        if row.get(key) is not None and not _is_seconds(row[key]):
             return f"'{key}' is {row[key]!r}, expected seconds"
     if row.get("end") is not None and row["end"] <= (row.get("start") or 0):
         return f"'end' {row['end']} is not after 'start' {row.get('start') or 0}"
     if row.get("face") is not None and row["face"] not in FACES:
         return f"'face' is {row['face']!r}, expected {', '.join(FACES)}"
     return None
+
+
+def _is_seconds(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 <= value <= sys.float_info.max

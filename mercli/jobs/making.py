@@ -11,6 +11,7 @@ from mercli.errors import DataError
 from mercli.rundir import atomic, write_text
 
 MARK = "MADE.txt"
+BEGUN, DONE = "being made by mer: ", "made by mer: "
 SIDE = 160
 FPS = 10
 RATE = 16_000
@@ -22,13 +23,10 @@ def make(reader: Any, root: Path) -> None:
     Raises ``DataError`` where ``root`` holds anything else: nothing of a user's is ever mixed with made clips.
     """
     files, clips = reader.plan()
-    mark = f"made by mer: clips={reader.clips} strength={reader.strength} seed={reader.seed}\n"
-    if (root / MARK).is_file():
-        if (root / MARK).read_text(encoding="utf-8") != mark:
-            raise DataError(f"'{root}' holds a corpus made with other options", "mer prepare --root ANOTHER-DIR")
+    options = f"clips={reader.clips} strength={reader.strength} seed={reader.seed}\n"
+    if _is_made(root, options):
         return
-    if root.is_dir() and any(root.iterdir()) and not (root / "train_splits").is_dir():
-        raise DataError(f"'{root}' is not empty, expected a new folder for the made corpus")
+    write_text(root / MARK, BEGUN + options)
     import cv2
     import numpy as np
 
@@ -39,7 +37,19 @@ def make(reader: Any, root: Path) -> None:
             _render(part, clip, face)
     for name, text in files.items():
         write_text(root / name, text)
-    write_text(root / MARK, mark)
+    write_text(root / MARK, DONE + options)
+
+
+def _is_made(root: Path, options: str) -> bool:
+    """Return whether the corpus is whole; one begun with equal options, or an empty place, is to be rendered."""
+    if (root / MARK).is_file():
+        mark = (root / MARK).read_text(encoding="utf-8", errors="replace")
+        if mark not in (BEGUN + options, DONE + options):
+            raise DataError(f"'{root}' holds a corpus made with other options", "mer prepare --root ANOTHER-DIR")
+        return mark == DONE + options
+    if root.exists() and not (root.is_dir() and not any(root.iterdir())):
+        raise DataError(f"'{root}' is not empty, expected a new folder for the made corpus")
+    return False
 
 
 def _render(path: Path, clip: MadeClip, face: Any) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 
 from mercli import log
 from mercli.config import PredictConfig, Recipe
 from mercli.engines.devices import resolve
 from mercli.engines.local import Local
-from mercli.errors import ConfigError, DataError, MerError
+from mercli.errors import ConfigError, DataError
 from mercli.fusion import bundle as bundles
 from mercli.jobs import deciding, encoding
 from mercli.jobs.cutting import Medium, Piece, Source, Window, length, pieces
@@ -43,7 +43,8 @@ class Predictor:
 
     def __init__(self, config: PredictConfig) -> None:
         self.config = config
-        self.finder = Finder(config.transcriber)
+        self.finder = Finder(config.transcriber, resolve(config.device))
+        self.tiles = size_step(config.windows) if config.windows is not None else None
         self.groups = _groups(config)
         self.priors = {id(b): deciding.prior(b, config.prior) for group in self.groups for b in group.bundles}
 
@@ -52,7 +53,7 @@ class Predictor:
         for group in self.groups:
             try:
                 yield from self._item(item, group)
-            except MerError as fault:  # the unit boundary
+            except DataError as fault:  # the unit boundary
                 for bundle in group.bundles:
                     yield _failed(item, bundle, fault.message)
 
@@ -64,8 +65,9 @@ class Predictor:
         every = _noted(pieces(source, windows, group.encoders.settings), texts)
         keyed = ((piece.window, piece) for piece in every)
         for window, features in encoding.features(group.encoders, keyed):
+            text = texts.pop(window, None)
             for bundle in group.bundles:
-                yield self._decide(item, bundle, features, windows[window], texts.pop(window, None))
+                yield self._decide(item, bundle, features, windows[window], text)
 
     def _source(self, item: Item, group: _Group) -> tuple[Source, list[Window]]:
         media_files = tuple(
@@ -74,13 +76,15 @@ class Predictor:
         if item.audio and item.video:
             media_files = tuple(Medium(m.path, ("face",)) if m.path == item.video else m for m in media_files)
         source = Source(media_files, face=item.face or self.config.face or group.recipe.face)
-        whole = (item.start, item.end if item.end is not None else length(source) if media_files else 0.0)
-        if media_files and item.end is None and whole[1] <= whole[0] and not item.image:
-            raise DataError(f"'{item.clip}' is {whole[1]:.2f} s long, and {item.start} s was asked for")
+        seconds = length(source)
+        if seconds and item.start >= seconds:
+            raise DataError(f"'{item.clip}' is {seconds:.2f} s long, and its part from {item.start} s was asked for")
+        whole = (item.start, min(seconds, item.end) if item.end is not None and seconds else seconds)
         windows = self._windows(item, whole)
-        transcript = self._transcript(item)
+        given = item.text is not None or self.config.text is not None
         full = len(windows) == 1 and item.start == 0 and item.end is None
-        return Source(media_files, transcript, self.finder.reason, full or bool(item.text), source.face), windows
+        transcript, reason = self._transcript(item), self.finder.reason
+        return replace(source, transcript=transcript, no_text=reason, whole=full or given), windows
 
     def _transcript(self, item: Item) -> Transcript | None:
         given = self.config.text if self.config.text is not None else item.text
@@ -94,9 +98,9 @@ class Predictor:
             if not found:
                 log.logger.info("%s: no speech found, the whole clip is one segment", item.id)
             return found or [whole]
-        if self.config.windows is None or not item.media or item.image:
+        if self.tiles is None or whole[1] <= whole[0]:
             return [whole]
-        return tile(whole, *size_step(self.config.windows))
+        return tile(whole, *self.tiles)
 
     def _decide(
         self, item: Item, bundle: bundles.Bundle, features: FeatureBundle, window: Window, text: Transcript | None
@@ -117,7 +121,7 @@ class Predictor:
             id=item.id,
             clip=item.clip,
             start=round(window[0], 3),
-            end=round(window[1], 3) if item.media and not item.image else None,
+            end=round(window[1], 3) if window[1] > window[0] else None,
             scheme=bundle.card.scheme.name,
             scores={name: round(float(p), 6) for name, p in zip(names, scores, strict=True)},
             label=names[chosen] if scores[chosen] >= self.config.abstain else None,
@@ -180,7 +184,7 @@ def size_step(text: str) -> tuple[float, float]:
         numbers = float(size), float(step or size)
     except ValueError:
         numbers = (0.0, 0.0)
-    if min(numbers) <= 0:
+    if not all(0 < number < inf for number in numbers):
         raise ConfigError(f"--windows '{text}' cannot be read, expected SIZE/STEP in seconds", "--windows 4/2")
     return numbers
 

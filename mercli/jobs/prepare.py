@@ -14,17 +14,18 @@ from mercli.config import PrepareConfig
 from mercli.contracts import CorpusReader, Excluded
 from mercli.corpora import manifest, splits
 from mercli.errors import DataError
-from mercli.types import Clip, Segment
+from mercli.types import Clip, LabelMap, Segment
 
 
 @dataclass
 class Summary:
-    """What was prepared: counts per split and label, hours where ends are known, speakers, gaps."""
+    """What was prepared: counts per split and label, speakers, gaps, labels that have no canonical class."""
 
     corpus: str
     folder: Path | None
     labels: dict[str, Counter[str]] = field(default_factory=dict)
-    seconds: float = 0.0
+    label_map: LabelMap | None = None
+    dropped: Counter[str] = field(default_factory=Counter)
     speakers: set[str] = field(default_factory=set)
     without_media: int = 0
     excluded: int = 0
@@ -38,7 +39,9 @@ class Summary:
         else:
             for label in item.labels.values():
                 self.labels.setdefault(item.split or "(none)", Counter())[str(label)] += 1
-            self.seconds += (item.end or 0.0) - item.start if item.end else 0.0
+            raw = str(item.labels.get(self.label_map.source)) if self.label_map else ""
+            if self.label_map and self.label_map.table.get(raw) is None:
+                self.dropped[raw] += 1
             self.speakers |= {item.speaker} if item.speaker else set()
 
     def row(self) -> dict[str, Any]:
@@ -50,6 +53,7 @@ class Summary:
             "speakers": len(self.speakers),
             "clips_without_media": self.without_media,
             "excluded": self.excluded,
+            "dropped_labels": dict(sorted(self.dropped.items())),
         }
 
 
@@ -59,36 +63,49 @@ def prepare(config: PrepareConfig) -> Summary:
     Raises ``DataError`` where the root is not this corpus. Nothing is written inside the corpus, except by ``made``,
     which makes it.
     """
-    reader: CorpusReader = registry.build("corpora", config.corpus.name, options=config.corpus.options)
+    spec = registry.get("corpora", config.corpus.name)
+    options = dict(config.corpus.options)
+    if "seed" in spec.options():
+        options.setdefault("seed", config.seed)
+    reader: CorpusReader = registry.build("corpora", config.corpus.name, options=options)
     root = Path(config.root).absolute()
-    name = config.name or (config.corpus.options.get("like", "meld") if hasattr(reader, "plan") else config.corpus.name)
+    name = config.name or (options.get("like", "meld") if hasattr(reader, "plan") else config.corpus.name)
     folder = Path(config.data) / name
     if hasattr(reader, "plan"):
         _make(reader, root, folder)
-    items = reader.read(root, name)
-    items = chain([next(items)], items)  # the scheme of a generic corpus is known once reading has begun
+    items = _begun(reader, root, name)
+    base = root.parent if root.is_file() else root
     if config.split:
         items = _split(list(items), config)
     if config.hash:
-        items = _hash(items, root)
-    summary = Summary(name, None if config.dry_run else folder)
-    counted = _count(log.progress(items, "prepare", unit="items"), summary)
-    if config.dry_run:
-        for _ in counted:
-            pass
-        return summary
+        items = _hash(items, base)
     card = {
         "name": name,
         "reader": config.corpus.name,
-        "version": registry.get("corpora", config.corpus.name).version,
-        "options": config.corpus.options,
-        "root": str(root),
+        "version": spec.version,
+        "options": options,
+        "root": str(base),
         "scheme": reader.scheme,
         **reader.card(),
         **({"splits": f"{config.split} seed {config.seed}"} if config.split else {}),
     }
-    manifest.write(folder, card, counted)
+    summary = Summary(name, None if config.dry_run else folder, label_map=card.get("label_map"))
+    counted = _count(log.progress(items, "prepare", unit="items"), summary)
+    if config.dry_run:
+        for _ in counted:
+            pass
+    else:
+        manifest.write(folder, card, counted)
     return summary
+
+
+def _begun(reader: CorpusReader, root: Path, name: str) -> Iterator[Clip | Segment | Excluded]:
+    """Return the reader's stream once it has begun: the scheme of a generic corpus is known only then."""
+    items = reader.read(root, name)
+    first = next(items, None)
+    if first is None:
+        raise DataError(f"'{root}' holds no clip: its tables have no row")
+    return chain([first], items)
 
 
 def _make(reader: Any, root: Path, folder: Path) -> None:

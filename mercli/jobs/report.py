@@ -17,8 +17,6 @@ from mercli import rundir
 from mercli.errors import DataError
 from mercli.results import metrics, plots
 
-KINDS = ("confusion",)
-
 
 @dataclass(frozen=True)
 class Report:
@@ -31,22 +29,28 @@ class Report:
 def confusion(runs: Path, name: str | None, output: Path | None, by: str) -> Report:
     """Write a confusion matrix per corpus, per fold, or summed, as PNG, SVG, CSV and JSON.
 
+    Counts are summed over the seeds of a group; title and JSON say over how many.
     Raises ``DataError`` where the run has stored no predictions with targets.
     """
     run = rundir.find(runs, name)
     groups: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
+    seeds: dict[str, set[str]] = defaultdict(set)
     names: tuple[str, ...] = ()
     for row in _predictions(run):
         names = names or tuple(row["scores"])
         groups[_group(row, by)].append((row["target"], row["label"]))
+        seeds[_group(row, by)].add(str(row.get("fold")).rpartition("/")[2])
     if not groups:
         raise DataError(f"run '{run.name}' has no predictions with targets", "mer train --help")
     folder = output or run / "report"
     numbers, files = [], []
     for group, pairs in sorted(groups.items()):
         counts = _count(pairs, names)
-        title = f"{run.name}: {group}"
-        numbers.append({"run": run.name, "group": group, "names": names, "counts": counts.tolist()})
+        count = len(seeds[group])
+        title = f"{run.name}: {group}" + (f", summed over {count} seeds" if count > 1 else "")
+        numbers.append(
+            {"run": run.name, "group": group, "seeds": count, "names": names, "counts": counts.tolist(), "title": title}
+        )
         stem = f"confusion-{group.replace('/', '-')}"
         contents = {
             **plots.confusion(counts, names, title),

@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING
 from mercli import registry
 from mercli.config import Choice
 from mercli.contracts import Transcriber
-from mercli.jobs.cutting import Medium, Source
+from mercli.jobs.cutting import Source
+from mercli.streams.language import guess
 from mercli.types import Segment, Transcript
 
 if TYPE_CHECKING:
     from mercli.types import FloatArray
 
 ASR_RATE = 16_000
+NO_TRANSCRIBER = "no transcript (transcriber 'none')"
+NOT_FOUND = "no transcript found or made"
 
 
 class Finder:
     """Finds what is said in a medium; the last answer is kept, since the segments of a clip come together."""
 
-    def __init__(self, choice: Choice) -> None:
-        self.transcriber: Transcriber = registry.build("transcribers", choice.name, options=choice.options)
+    def __init__(self, choice: Choice, device: str = "cpu") -> None:
+        own = {"device": device} if "device" in registry.get("transcribers", choice.name).options() else {}
+        self.transcriber: Transcriber = registry.build("transcribers", choice.name, options={**own, **choice.options})
         self.name = choice.name
         self._last: tuple[Path, Transcript | None] | None = None
 
@@ -36,26 +40,22 @@ class Finder:
     @property
     def reason(self) -> str:
         """Why a medium has no text."""
-        return "no transcript (transcriber 'none')" if self.name == "none" else "no transcript found or made"
+        return NO_TRANSCRIBER if self.name == "none" else NOT_FOUND
 
-    def source(self, segment: Segment, media_files: tuple[Medium, ...], face: str) -> Source:
-        """Return the source of a segment: its own text if the corpus has one, else the transcriber's."""
+    def source(self, segment: Segment, medium: Path | None) -> Source:
+        """Return a segment's text as a source: its own if the corpus has one, else the transcriber's."""
         if "text" in segment.masked:
-            return Source(media_files, None, segment.masked["text"], face=face)
+            return Source((), None, segment.masked["text"])
         if segment.text:
-            own = Transcript(
-                segment.text, segment.text_source or "corpus", segment.words, segment.language, segment.text_trust
-            )
-            return Source(media_files, own, face=face)
-        found = self.of(media_files[0].path) if media_files else None
-        whole = segment.start == 0 and segment.end is None
-        return Source(media_files, found, self.reason, whole=whole, face=face)
+            language = segment.language or guess(segment.text)
+            source = segment.text_source or "corpus"
+            return Source((), Transcript(segment.text, source, segment.words, language, segment.text_trust))
+        found = self.of(medium) if medium else None
+        return Source((), found, self.reason, whole=segment.start == 0 and segment.end is None)
 
 
 def given_text(text: str) -> Transcript | None:
     """Return a text that the user gave as a transcript, its language guessed; ``None`` for an empty one."""
-    from mercli.streams.language import guess
-
     return Transcript(text, "given", language=guess(text)) if text.strip() else None
 
 

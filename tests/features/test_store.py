@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 
 from mercli.errors import DataError
 from mercli.features.store import Store, feature_key
-from mercli.types import Feature, StreamSettings
+from mercli.types import Feature
 
 
 def feature(rows: int, dim: int = 3, seed: int = 0) -> Feature:
@@ -66,15 +66,15 @@ def test_a_damaged_segment_is_named(tmp_path, cut):
 
 
 def test_the_key_changes_with_everything_that_changes_the_numbers():
-    made = ("enc", "1", {"a": 1}, StreamSettings(), "none", "fp32")
+    made = ("enc", "1", {"a": 1}, {"fps": 5}, "none", "fp32")
     base = feature_key(*made)
     assert len(base) == 12
-    assert base == feature_key("enc", "1", {"a": 1}, StreamSettings(), "none", "fp32")
+    assert base == feature_key("enc", "1", {"a": 1}, {"fps": 5}, "none", "fp32")
     changed = [
         ("enc2", *made[1:]),
         ("enc", "2", *made[2:]),
         ("enc", "1", {"a": 2}, *made[3:]),
-        (*made[:3], StreamSettings(face_fps=4), *made[4:]),
+        (*made[:3], {"fps": 4}, *made[4:]),
         (*made[:4], "abc", "fp32"),
         (*made[:5], "bf16"),
     ]
@@ -83,7 +83,7 @@ def test_the_key_changes_with_everything_that_changes_the_numbers():
 
 def test_the_key_is_frozen():
     # a change here makes every store on every disk unreadable by name: it needs a new version, not a new number
-    assert feature_key("enc", "1", {"b": 1, "a": "x"}, StreamSettings(), "none", "fp32") == "e20123af1e20"
+    assert feature_key("enc", "1", {"b": 1, "a": "x"}, {"fps": 5}, "none", "fp32") == "b7c552954065"
 
 
 def test_spec_is_written_once(tmp_path):
@@ -92,3 +92,18 @@ def test_spec_is_written_once(tmp_path):
     store.describe({"encoder": "two"})
     assert json.loads((tmp_path / "spec.json").read_text()) == {"encoder": "one"}
     assert os.listdir(tmp_path) == ["spec.json"]
+
+
+def test_what_was_made_of_a_segment_that_has_changed_since_is_passed_over(tmp_path):
+    Store(tmp_path, {"a": "1", "b": "1"}).append({"a": feature(2, seed=1)}, {"b": "no face"})
+    changed = Store(tmp_path, {"a": "2", "b": "1"})
+    assert "a" not in changed
+    assert changed.missing("b") == "no face"
+    changed.append({"a": feature(2, seed=2)}, {})
+    for prints, seed in (({"a": "1"}, 1), ({"a": "2"}, 2)):
+        np.testing.assert_array_equal(Store(tmp_path, prints).get("a").values, feature(2, seed=seed).values)
+
+
+def test_the_trust_of_a_transcript_is_kept_beside_its_feature(tmp_path):
+    Store(tmp_path).append({"a": feature(1), "b": feature(1)}, {}, {"a": 0.25})
+    assert (Store(tmp_path).trust("a"), Store(tmp_path).trust("b")) == (0.25, None)

@@ -16,6 +16,8 @@ from mercli.jobs import loco, predict, prepare, report, train
 from mercli.jobs.items import of_paths
 from mercli.rundir import read_lines
 
+SAME = ("corpus.options.seed=0", "clips=35", "strength=1.0")
+
 
 def settings(model, world, *sets, **flags):
     common = {"corpora": list(world.corpora), "data": str(world.data), "runs": str(world.runs)}
@@ -36,9 +38,14 @@ def left_out(world):
 def test_preparing_again_gives_the_same_bytes(world, tmp_path):
     raw = str(world.folder / "raw" / "one")
     flags = {"corpus.name": "made", "root": raw, "name": "one", "data": str(tmp_path)}
-    prepare.prepare(config.resolve(config.PrepareConfig, flags, sets=["seed=0", "clips=35", "strength=1.0"]))
+    prepare.prepare(config.resolve(config.PrepareConfig, flags, sets=SAME))
     for name in ("corpus.yaml", "clips.jsonl", "segments.jsonl", "excluded.jsonl"):
         assert (tmp_path / "one" / name).read_bytes() == (world.data / "one" / name).read_bytes()
+
+
+def test_the_two_made_corpora_are_not_one_another(world):
+    texts = [[segment.text for segment in manifest.load(world.data, name).segments()] for name in world.corpora]
+    assert texts[0] != texts[1]
 
 
 def test_every_segment_has_every_modality(world):
@@ -60,7 +67,7 @@ def test_extracting_again_encodes_nothing(world):
 def test_extracting_in_two_processes_gives_the_same_features(world, tmp_path):
     held = manifest.load(world.data, "one")
     raw = {"corpus.name": "made", "root": str(held.root), "name": "one", "data": str(tmp_path)}
-    prepare.prepare(config.resolve(config.PrepareConfig, raw, sets=["seed=0", "clips=35", "strength=1.0"]))
+    prepare.prepare(config.resolve(config.PrepareConfig, raw, sets=SAME))
     extracting.extract(
         settings(config.ExtractConfig, world, "engine.options.jobs=2", corpora=["one"], data=str(tmp_path))
     )
@@ -181,6 +188,19 @@ def test_a_clip_predicted_from_the_bundle_gets_the_scores_of_the_run(world, trai
     assert prediction.modalities == ("audio", "face", "text")
     for name, score in stored[identity]["scores"].items():
         assert prediction.scores[name] == pytest.approx(score, abs=2e-4)
+
+
+def test_what_cannot_be_predicted_fails_alone_and_is_told_among_others(mer, trained, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "said.txt").write_text("what a wonderful day")
+    model = ("--model", trained.run / "bundle", "--json")
+    alone = mer("predict", tmp_path / "empty", *model)
+    assert alone.code == 4
+    assert "has no media" in " ".join(alone.err.split())
+    several = mer("predict", tmp_path / "empty", "-", "x" * 300 + ".mp4", tmp_path / "said.txt", *model)
+    rows = json.loads(several.out)
+    assert several.code == 6
+    assert [bool(row["error"]) for row in rows] == [True, True, True, False]
 
 
 def test_a_bundle_that_was_changed_is_refused(trained, tmp_path):

@@ -67,6 +67,7 @@ def extract(
     coverages = job.extract(config)
     if json:
         show_json(coverages)
+        job.judge(coverages, config)
         return
     columns = ["corpus", "segments", "encoded now", *config.modalities]
     show_table(
@@ -77,3 +78,4 @@ def extract(
         for modality, reasons in coverage.missing.items():
             for reason, count in reasons.items():
                 say(f"{coverage.corpus}: {count} segments without {modality}: {reason}")
+    job.judge(coverages, config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,10 @@ def finetune(
             help="Where the corpora lie; for bundle, where the three trained encoders lie.",
         ),
     ],
-    preset: Annotated[str, typer.Option("--preset", metavar="FAMILY", help="Recipe family (embedded).")] = "embedded",
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="FAMILY|FILE.yaml", help="Recipe family, or a preset file (embedded)."),
+    ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="DIR", help="Where to (runs/finetune-MODALITY).")
     ] = None,
@@ -43,18 +46,35 @@ def finetune(
     Example: mer finetune face --preset embedded --data-root CORPORA
     """
     from mercli import config as configs
-    from mercli import presets
     from mercli.jobs import finetune as job
 
     folder = Path(output or f"runs/finetune-{modality}")
     if modality == "bundle":
-        from mercli.jobs.assembly import assemble
-
-        out(str(assemble(Path(data_root), folder)))
+        for option, given in (("--preset", preset), ("--set", set_), ("--resume", resume)):
+            if given:
+                raise typer.BadParameter("a bundle is pooled, not trained: it has no recipe", param_hint=option)
+        _bundle(Path(data_root), folder, json)
         return
-    options = presets.load(f"{preset}-{modality}", "finetune") | dict(map(configs.override, set_ or ()))
+    options = _recipe(preset or "embedded", modality) | dict(map(configs.override, set_ or ()))
     weights = job.finetune(job.FinetuneConfig(modality, Path(data_root), folder, options, resume))
     if json:
         show_json({"weights": weights, "card": weights.with_suffix(".json")})
     else:
         out(str(weights))
+
+
+def _recipe(preset: str, modality: str) -> dict[str, Any]:
+    from mercli import presets
+
+    own = Path(preset).suffix in (".yaml", ".yml")
+    return presets.load(preset if own else f"{preset}-{modality}", "finetune")
+
+
+def _bundle(parts: Path, folder: Path, json: bool) -> None:
+    from mercli.jobs.assembly import assemble
+
+    bundle = assemble(parts, folder)
+    if json:
+        show_json({"bundle": bundle})
+    else:
+        out(str(bundle))

@@ -110,13 +110,16 @@ def _run(config: PredictConfig, items: Iterable[Item], kind: str, output: str | 
     last = ""
     with rendering.writer(kind, output) as write:
         for predictions in job.predict(config, items):
-            bad = ""
+            errors, any_good = [], False
             for prediction in predictions:
                 write(prediction)
-                bad = bad or (prediction.error or "")
-            failed, good, last = failed + bool(bad), good + (not bad), bad or last
-            if bad and config.strict:
-                raise DataError(f"stopped at the first item that failed: {bad}")
+                errors += [prediction.error] if prediction.error else []
+                any_good = any_good or not prediction.error
+            # a window without face, sound and words does not make its clip a failure
+            failed, good = failed + (not any_good), good + any_good
+            last = errors[-1] if errors else last
+            if not any_good and config.strict:
+                raise DataError(f"stopped at the first item that failed: {last}")
     if output:
         say(output)
     _conclude(failed, good, last)

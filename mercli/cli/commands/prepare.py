@@ -17,12 +17,14 @@ def register(app: typer.Typer) -> None:
 
 def prepare(
     corpus: Annotated[str, typer.Option("--corpus", metavar="NAME", help="Reader: one of `mer list corpora`.")],
-    root: Annotated[str, typer.Option("--root", metavar="DIR", help="Where the raw corpus lies.")],
+    root: Annotated[
+        str, typer.Option("--root", metavar="DIR", help="Where the raw corpus lies; for csv also the file itself.")
+    ],
     name: Annotated[str | None, typer.Option("--name", help="Call the prepared corpus so.")] = None,
     split: Annotated[
         str | None, typer.Option("--split", metavar="GROUP:T/D/T", help="Draw splits, e.g. speaker:0.8/0.1/0.1.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of --split (0).")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of --split, and of made corpora (0).")] = None,
     hash_: Annotated[bool | None, typer.Option("--hash", help="Keep each medium's sha256.")] = None,
     dry_run: Annotated[bool | None, typer.Option("--dry-run", help="Read and count; write nothing.")] = None,
     set_: Set = None,
@@ -59,6 +61,10 @@ def prepare(
         say(f"{summary.without_media} clips have no media here: they are usable for text only")
     if summary.excluded:
         say(f"{summary.excluded} units were left out; excluded.jsonl says why")
+    dropped = row["dropped_labels"]
+    if dropped:
+        which = ", ".join(f"{label} {count}" for label, count in dropped.items())
+        say(f"{sum(dropped.values())} segments have a label without a canonical class under this policy: {which}")
     if summary.folder:
         say(f"next: mer extract --corpora {summary.corpus}")
 

@@ -40,6 +40,8 @@ def confusion(
         return
     for matrix in made.numbers:
         rows = [[name, *counts] for name, counts in zip(matrix["names"], matrix["counts"], strict=True)]
-        show_table(["target", *matrix["names"]], rows, f"{matrix['run']}: {matrix['group']} (rows: targets)")
+        show_table(["target", *matrix["names"]], rows, f"{matrix['title']} (rows: targets)")
+        if matrix["seeds"] > 1:
+            say(f"{matrix['group']}: counts summed over {matrix['seeds']} seeds")
     for path in made.files:
         say(str(path))
