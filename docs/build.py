@@ -56,7 +56,8 @@ def _plugins() -> str:
             if not row["origin"].startswith("mercli:"):
                 continue
             options = ", ".join(f"`{name}={option['default']}`" for name, option in row["options"].items())
-            parts.append(f"| `{row['name']}` | {row['summary']} | {options} |")
+            cells = (f"`{row['name']}`", row["summary"], options)
+            parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         parts.append("")
     parts += ["## presets", "", "| name | what |", "|---|---|"]
     parts += [f"| `{name}` | {presets.summary(name)} |" for name in presets.names()]

@@ -93,7 +93,6 @@ class FitConfig(Config):
     lr: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     modality_dropout: float = Field(default=0.2, ge=0, lt=1)
-    adjust_prior: bool = True
     device: str = "auto"
 
 
@@ -159,9 +158,11 @@ def _layer(path: list[str], value: Any) -> dict[str, Any]:
     return value
 
 
-def _default_of(model: type[Config], field: str) -> Any:
-    default = model.model_fields[field].get_default(call_default_factory=True)
-    return default.model_dump() if isinstance(default, BaseModel) else default
+def over_defaults(model: type[Config], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``values`` laid over the defaults of nested fields, so that naming one key of a field keeps the others."""
+    defaults = {name: info.default for name, info in model.model_fields.items()}
+    nested = {name: default.model_dump() for name, default in defaults.items() if isinstance(default, BaseModel)}
+    return presets.lay(nested, values)
 
 
 def resolve(model: type[C], flags: Mapping[str, Any], *, preset: str | None = None, sets: Iterable[str] = ()) -> C:
@@ -170,15 +171,13 @@ def resolve(model: type[C], flags: Mapping[str, Any], *, preset: str | None = No
     ``flags`` maps dotted keys to the values given on the command line (``None`` = not given). Raises ``ConfigError``
     that tells every fault with its path.
     """
-    merged = presets.load(preset, model.command) if preset else {}
     given = [(key.split("."), value) for key, value in flags.items() if value is not None]
     given += [(_place(model, key), value) for key, value in map(override, sets)]
+    command_line: dict[str, Any] = {}
     for path, value in given:
-        field = path[0]
-        if field in model.model_fields and field not in merged and len(path) > 1:
-            default = _default_of(model, field)
-            merged[field] = default if isinstance(default, dict) else {}
-        merged = presets.merge(merged, _layer(path, value))
+        command_line = presets.merge(command_line, _layer(path, value))
+    merged = over_defaults(model, presets.load(preset, model.command) if preset else {})
+    merged = presets.lay(merged, command_line)
     return validate(model, merged, f"preset '{preset}'" if preset else "configuration")
 
 

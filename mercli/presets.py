@@ -113,7 +113,7 @@ def load(name: str, command: str | None = None) -> dict[str, Any]:
         path = beside if beside.is_file() else path_of(str(base), command)
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
-        merged = merge(merged, layer)
+        merged = lay(merged, layer)
     return merged
 
 
@@ -123,6 +123,23 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         held = result.get(key)
         result[key] = merge(held, value) if isinstance(held, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def lay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``over`` merged onto ``under``, where a plugin choice that changes its ``name`` loses its ``options``.
+
+    Options belong to the plugin they were written for; those that ``over`` itself gives stay.
+    """
+    result = dict(under)
+    for key, value in over.items():
+        held = result.get(key)
+        if isinstance(held, Mapping) and isinstance(value, Mapping):
+            if "name" in held and value.get("name", held["name"]) != held["name"]:
+                held = {k: v for k, v in held.items() if k != "options"}
+            result[key] = lay(held, value)
+        else:
+            result[key] = value
     return result
 
 

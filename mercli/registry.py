@@ -12,6 +12,8 @@ import importlib.metadata
 import importlib.util
 import inspect
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -79,6 +81,7 @@ class _State:
     specs: dict[tuple[str, str], Spec] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
     loaded: set[str] = field(default_factory=set)
+    files: list[Path] = field(default_factory=list)
     pending: list[Spec] | None = None
     origin: str = "mercli"
 
@@ -111,41 +114,47 @@ def plugin(
     return register
 
 
-def _admit(spec: Spec) -> None:
+def _admit(spec: Spec) -> bool:
+    """Register a plugin; return whether it is new, raise ``PluginError`` where its name is taken."""
     held = _state.specs.get((spec.kind, spec.name))
     if held is not None and held.build is not spec.build:
         raise PluginError(
             f"two {spec.kind} plugins are called '{spec.name}': {held.origin} and {spec.origin}; the first stays",
             "rename the second, or run with MER_PLUGINS=none",
         )
-    _state.specs[(spec.kind, spec.name)] = spec
+    _state.specs.setdefault((spec.kind, spec.name), spec)
+    return held is None
 
 
 @contextmanager
 def _all_or_nothing(kind: str, origin: str) -> Iterator[None]:
     """Admit every plugin registered inside, or none of them and a ``Broken`` with the reason."""
-    before, _state.pending = _state.origin, []
-    _state.origin = origin
-    specs = dict(_state.specs)
+    outer = _state.origin, _state.pending
+    pending: list[Spec] = []
+    admitted: list[Spec] = []
+    _state.origin, _state.pending = origin, pending
     try:
         yield
-        pending, _state.pending = _state.pending, None
         for spec in pending:
-            _admit(spec)
-    except Exception as fault:  # a stranger's import may raise anything; it must stop nobody else
-        _state.specs = specs
+            if _admit(spec):
+                admitted.append(spec)
+    except (Exception, SystemExit) as fault:  # a stranger's import may raise anything; it must stop nobody else
+        for spec in admitted:
+            del _state.specs[(spec.kind, spec.name)]
         reason = fault.message if isinstance(fault, MerError) else f"{type(fault).__name__}: {fault}"
         _state.broken.append(Broken(kind, origin, reason))
     finally:
-        _state.origin, _state.pending = before, None
+        _state.origin, _state.pending = outer
 
 
 def _load(kind: str) -> None:
     if kind in _state.loaded:
         return
     _state.loaded.add(kind)
-    for module in BUILTINS[kind]:
-        importlib.import_module(module)
+    # built-ins of every kind come before any stranger, who may import them: they must never be taken for his own
+    for modules in BUILTINS.values():
+        for module in modules:
+            importlib.import_module(module)
     if os.environ.get("MER_PLUGINS") == "none":
         return
     for entry in sorted(importlib.metadata.entry_points(group=f"mercli.{kind}"), key=lambda e: (e.name, e.value)):
@@ -154,19 +163,32 @@ def _load(kind: str) -> None:
 
 
 def load_file(path: Path) -> None:
-    """Register the plugins of a Python file (``--plugin``); raises ``PluginError`` when the file does not load."""
+    """Register the plugins of a Python file (``--plugin``), once; raises ``PluginError`` when it does not load."""
     for kind in KINDS:
         _load(kind)
     if not path.is_file():
         raise PluginError(f"plugin file '{path}' does not exist", "give the path of a Python file after --plugin")
-    spec = importlib.util.spec_from_file_location(f"mer_plugin_{path.stem}", path)
+    path = path.resolve()
+    if path in _state.files:
+        return
+    # the number keeps files of one name apart; a worker that loads the same files finds the same module names
+    name = re.sub(r"\W", "_", f"mer_plugin_{len(_state.files)}_{path.stem}")
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PluginError(f"plugin file '{path}' is not a Python file")
     broken = len(_state.broken)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses and pickle look there
     with _all_or_nothing("--plugin", str(path)):
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        spec.loader.exec_module(module)
     if len(_state.broken) > broken:
+        del sys.modules[name]
         raise PluginError(f"plugin file '{path}' did not load: {_state.broken.pop().reason}")
+    _state.files.append(path)
+
+
+def loaded_files() -> tuple[Path, ...]:
+    """Return the plugin files loaded so far, in order: another process loads them to know the same plugins."""
+    return tuple(_state.files)
 
 
 def specs(kind: str) -> list[Spec]:

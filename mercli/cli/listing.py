@@ -18,7 +18,7 @@ def show_json(value: Any) -> None:
 
 
 def escaped(document: str) -> str:
-    """Return JSON text with the bytes of names that are no UTF-8 spelled as JSON escapes, so that it stays valid JSON."""
+    """Return a JSON text that is UTF-8: bytes of names that are not are spelled as JSON's own escapes."""
     return document.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Keys = NDArray[np.uint64]
 
 MULTIPLIER = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, odd: invertible modulo 2^64
+START, END = "\x02", "\x03"
 LONGEST = 4_000  # characters read of one text: beyond, a sentence is a document and tells no more
 
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|([^\w\s]|_)\1*")
@@ -28,10 +29,14 @@ _RUN = re.compile(r"(\w)\1{2,}")
 
 @dataclass(frozen=True)
 class Orders:
-    """Which n-grams are read, from the first to the last order included; ``(0, 0)`` reads none of that kind."""
+    """Which n-grams are read, from the first to the last order included; ``(0, 0)`` reads none of that kind.
+
+    With ``edges`` the start and the end of a text count as words, so that "what" alone differs from "what" within.
+    """
 
     words: tuple[int, int] = (1, 2)
     chars: tuple[int, int] = (3, 5)
+    edges: bool = False
 
 
 def normalise(text: str) -> str:
@@ -53,7 +58,8 @@ def keys(text: str, orders: Orders) -> Keys:
     if not found:
         return np.empty(0, np.uint64)
     with np.errstate(over="ignore"):
-        parts = [*_word_keys(found, orders.words), *_char_keys(" ".join(found), orders.chars)]
+        words = [START, *found, END] if orders.edges else found
+        parts = [*_word_keys(words, orders.words), *_char_keys(" ".join(found), orders.chars)]
     return np.concatenate(parts) if parts else np.empty(0, np.uint64)
 
 
@@ -79,7 +85,7 @@ def _codes(text: str) -> Keys:
 
 
 def _windows(codes: Keys, first: int, last: int, kind: int) -> Iterator[Keys]:
-    """Yield the keys of all runs of ``first`` to ``last`` codes; a kind's keys and an order's never meet by design."""
+    """Yield the keys of all runs of ``first`` to ``last`` codes, each kind and order with a seed of its own."""
     import numpy as np
 
     running = np.zeros(len(codes), np.uint64)
@@ -98,8 +104,9 @@ def _word_keys(found: list[str], orders: tuple[int, int]) -> Iterator[Keys]:
     lengths = np.array([len(word) for word in found])
     ends = np.cumsum(lengths)
     exponent = np.repeat(ends, lengths) - 1 - np.arange(len(codes))
-    powers = np.cumprod(np.full(int(lengths.max()), MULTIPLIER, np.uint64))
-    terms = codes * powers[exponent]
+    powers = np.full(int(lengths.max()), MULTIPLIER, np.uint64)
+    powers[0] = 1
+    terms = codes * np.cumprod(powers)[exponent]
     yield from _windows(_mix(np.add.reduceat(terms, ends - lengths)), *orders, kind=1)
 
 

@@ -22,6 +22,7 @@ PITCH = (60.0, 400.0)  # Hz
 SILENT = 1e-4  # a peak below -80 dB of full scale is no sound
 QUIET = 1e-3  # -30 dB of power below the loudest frame: between the words
 VOICED = 0.3  # normalised autocorrelation
+OCTAVE = 0.02  # what a peak must gain to be taken an octave lower: twice the period fits as well
 BLOCK = 2048  # frames at once, so that memory does not follow the clip
 
 
@@ -100,7 +101,7 @@ def _pitch(frames: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     correlation = np.fft.irfft(spectrum, axis=1)
     first, last = int(RATE / PITCH[1]), int(RATE / PITCH[0])
     normal = correlation[:, first:last] / np.maximum(correlation[:, :1], 1e-12) / (own[first:last] / own[0])
-    peak = normal.argmax(1)
+    peak = (normal - OCTAVE * np.log2(np.arange(first, last) / first)).argmax(1)
     return RATE / (peak + first), normal[np.arange(len(frames)), peak]
 
 

@@ -22,6 +22,8 @@ LICENCES = {
     "text": "weights: non-commercial research, as the data (DailyDialog: CC BY-NC-SA 4.0; MELD: GPL-3.0 transcripts)",
 }
 
+CALIBRATING = ("meld", "goemotions")  # the two text corpora with all seven classes and thousands of sentences
+
 
 @dataclass(frozen=True)
 class FinetuneConfig:
@@ -84,7 +86,10 @@ def _face(config: FinetuneConfig, recipe: Any) -> Path:
 
 
 def _audio(config: FinetuneConfig, recipe: Any) -> Path:
-    """Train on the train speakers, then per fold without some of them: their logits calibrate and measure."""
+    """Train on the train speakers, then per fold without some of them: the folds only calibrate and measure.
+
+    A fold's network hears the dev speakers, so it is never shipped.
+    """
     import torch
 
     from mercli.tuning.evaluate import temperature
@@ -92,13 +97,12 @@ def _audio(config: FinetuneConfig, recipe: Any) -> Path:
     from mercli.tuning.speech import AudioTask, folds, read_speech, speech_logits
 
     items = read_speech(config.data_root)
-    logits, unseen = [], []
-    for number, held in enumerate(folds(items, recipe.folds)):
-        task = AudioTask(recipe, items, held)
-        network = _fitted(task, config.folder / f"fold-{number}", config.resume)
-        if number == 0:
-            final, first = task, network
-        logits.append(speech_logits(network, task.dev))
+    tasks = [AudioTask(recipe, items, held) for held in folds(items, recipe.folds)]
+    final = tasks[0]
+    logits, unseen, networks = [], [], []
+    for number, task in enumerate(tasks):
+        networks.append(_fitted(task, config.folder / f"fold-{number}", config.resume))
+        logits.append(speech_logits(networks[-1], task.dev))
         unseen += task.dev
     joined, labels = torch.cat(logits), torch.tensor([item.label for item in unseen])
     speakers, ids, dev = [item.speaker for item in unseen], [item.id for item in unseen], len(final.dev)
@@ -109,7 +113,7 @@ def _audio(config: FinetuneConfig, recipe: Any) -> Path:
         card["temperature"] = temperature(joined[dev:], labels[dev:])
         card["temperature_from"] = "logits of the train speakers by networks that never heard them"
     card["figures"] = _speech_figures(joined, labels, speakers, dev)
-    return write(config.folder, "audio", first.state_dict(), card)
+    return write(config.folder, "audio", networks[0].state_dict(), card)
 
 
 def _text(config: FinetuneConfig, recipe: Any) -> Path:
@@ -143,12 +147,12 @@ def _text(config: FinetuneConfig, recipe: Any) -> Path:
         "log_prior": {corpus: row.tolist() for corpus, row in zip(CORPORA, task.priors, strict=True)},
     }
     if recipe.folds:
-        joined, labels = torch.cat(logits), torch.tensor([sentence.label for sentence in unseen])
-        groups = [sentence.group for sentence in unseen]
-        _save_logits(config.folder / "text-logits.npz", joined, labels, [sentence.id for sentence in unseen], groups)
-        rows = [row for row, sentence in enumerate(unseen) if sentence.corpus == "meld"]
-        card["temperature"] = temperature(joined[rows], labels[rows])
-        card["temperature_from"] = "logits of MELD's train dialogues by networks that never read them"
+        rows = [row for row, sentence in enumerate(unseen) if sentence.corpus in CALIBRATING]
+        joined, chosen = torch.cat(logits)[rows], [unseen[row] for row in rows]
+        labels, groups = torch.tensor([sentence.label for sentence in chosen]), [sentence.group for sentence in chosen]
+        _save_logits(config.folder / "text-logits.npz", joined, labels, [sentence.id for sentence in chosen], groups)
+        card["temperature"] = temperature(joined, labels)
+        card["temperature_from"] = f"logits of {' and '.join(CALIBRATING)} train by networks that never read them"
     card["figures"] = _text_figures(network, task, texts.unseen)
     return write(config.folder, "text", tensors, card)
 

@@ -47,8 +47,8 @@ def fit(config: FitConfig, data: Data, train: Sequence[Part], dev: Sequence[Part
     import torch
 
     device = resolve(config.device)
-    learn = data.examples(train, prior=config.adjust_prior)
-    choose = data.examples(dev, prior=config.adjust_prior)
+    learn = data.examples(train)
+    choose = data.examples(dev)
     for name, split in (*train, *dev):
         if not data.corpora[name].rows(split):
             raise DataError(f"corpus '{name}' has no {split} split", "mer prepare ... --split speaker:0.8/0.1/0.1")

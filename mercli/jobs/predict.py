@@ -201,6 +201,12 @@ def _inside(start: float, end: float, whole: Window) -> Window | None:
     return (start, end) if start < end else None
 
 
+def class_names(config: PredictConfig) -> tuple[str, ...]:
+    """Return the classes of all the models, each once, in their order."""
+    cards = [bundles.load(bundle_folder(name)).card for name in config.model]
+    return tuple(dict.fromkeys(name for card in cards for name in card.scheme.names))
+
+
 @cache
 def _predictor(settings: str) -> Predictor:
     return Predictor(PredictConfig.model_validate_json(settings))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from mercli.features.embedded.audio_net import RATE
@@ -20,18 +21,32 @@ def _happens(share: float, generator: Generator) -> bool:
 
 
 def paced(wave: Tensor, amount: float, generator: Generator) -> Tensor:
-    """Return ``wave`` (N,) played up to ``amount`` faster or slower, pitch and all."""
-    factor = 1 + amount * _draw(-1, 1, generator)
-    return F.interpolate(wave[None, None], max(1, round(len(wave) / factor)), mode="linear")[0, 0]
+    """Return ``wave`` (N,) played up to ``amount`` faster or slower in steps of 5 %, pitch and all.
+
+    Resampled by a windowed sinc: a cheaper interpolation leaves images in the upper bands that clean speech lacks.
+    """
+    from torchaudio.functional import resample
+
+    most = round(amount * 20)
+    step = int(torch.randint(-most, most + 1, (1,), generator=generator))
+    return resample(wave, 20 + step, 20) if step else wave
 
 
-def excerpt(wave: Tensor, share: float, least: float, most: float, generator: Generator) -> Tensor:
-    """Return a stretch of ``wave``: of random length from ``least`` seconds in ``share`` of cases, ``most`` at most."""
-    longest = min(len(wave), round(most * RATE))
-    shortest = min(longest, round(least * RATE))
-    length = round(_draw(shortest, longest, generator)) if _happens(share, generator) else longest
-    start = int(torch.randint(0, len(wave) - length + 1, (1,), generator=generator))
-    return wave[start : start + length]
+def common_length(waves: Sequence[Tensor], recipe: AudioRecipe, generator: Generator) -> int:
+    """Return the length in samples that a batch is cut to: a quantile of its lengths, drawn from the recipe's span.
+
+    Batches with little padding are quicker, and their normalisation sees speech only.
+    """
+    lengths = sorted(len(wave) for wave in waves)
+    place = _draw(recipe.shortest, recipe.longest, generator) * (len(lengths) - 1)
+    return max(lengths[round(place)], RATE // 2)
+
+
+def excerpt(wave: Tensor, longest: int, generator: Generator) -> Tensor:
+    """Return ``wave`` (N,), or a random stretch of ``longest`` samples where it is longer."""
+    spare = max(0, len(wave) - longest)
+    start = int(torch.randint(0, spare + 1, (1,), generator=generator))
+    return wave[start : start + longest]
 
 
 def roomy(wave: Tensor, generator: Generator) -> Tensor:
@@ -55,19 +70,16 @@ def narrowed(wave: Tensor, generator: Generator) -> Tensor:
 
 
 def noisy(wave: Tensor, generator: Generator) -> Tensor:
-    """Return ``wave`` with noise 8 to 35 dB below it whose spectrum falls by 0 to 6 dB an octave."""
+    """Return ``wave`` with noise 10 to 35 dB below it whose spectrum falls by 0 to 6 dB an octave."""
     spectrum = torch.fft.rfft(torch.randn(len(wave), generator=generator))
     slope = torch.arange(1, len(spectrum) + 1) ** -_draw(0, 1, generator)
     noise = torch.fft.irfft(spectrum * slope, len(wave))
     power = wave.square().mean() / noise.square().mean().clamp_min(1e-12)
-    return wave + noise * power.sqrt() * 10 ** (-_draw(8, 35, generator) / 20)
+    return wave + noise * power.sqrt() * 10 ** (-_draw(10, 35, generator) / 20)
 
 
 def changed(wave: Tensor, recipe: AudioRecipe, generator: Generator) -> Tensor:
-    """Return one training version of ``wave`` (N,): pace, excerpt, room, band, noise, each by the recipe's share."""
-    if len(wave) < 2:
-        return wave
-    wave = excerpt(paced(wave, recipe.pace, generator), recipe.excerpt, recipe.shortest, recipe.longest, generator)
+    """Return one training version of ``wave`` (N,): room, band, noise, each by the recipe's share."""
     if _happens(recipe.room, generator):
         wave = roomy(wave, generator)
     if _happens(recipe.band, generator):

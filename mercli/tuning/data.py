@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,11 +24,15 @@ FER_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 @dataclass
 class Batch:
-    """One training batch: network inputs by name, soft targets (B, K), log-prior (K,) or (B, K) added to the logits."""
+    """One training batch: network inputs by name, soft targets (B, K), log-prior (K,) or (B, K) added to the logits.
+
+    ``side`` turns the embedding (B, D) into a further loss.
+    """
 
     inputs: dict[str, Tensor]
     targets: Tensor
     log_prior: Tensor
+    side: Callable[[Tensor], Tensor] | None = None
 
 
 class Task(Protocol):

@@ -28,7 +28,7 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
     Logits of classes that ``labels`` lack are left out.
     """
     present = labels.unique()
-    kept, places = logits[:, present], torch.searchsorted(present, labels)
+    kept, places = logits[:, present], torch.searchsorted(present, labels.contiguous())
     ratio = (5**0.5 - 1) / 2
     low, high = -2.302585, 2.302585
     for _ in range(40):

@@ -16,7 +16,11 @@ from mercli.rundir import atomic, plain, write_text
 def halved(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return a state dict with floating tensors in float16 and the counters of batch norms left out."""
     kept = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
-    return {key: value.detach().to("cpu", torch.float16).contiguous() for key, value in kept.items()}
+    return {key: _halved(value.detach().cpu()).contiguous() for key, value in kept.items()}
+
+
+def _halved(value: torch.Tensor) -> torch.Tensor:
+    return value.half() if value.is_floating_point() else value
 
 
 def restored(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

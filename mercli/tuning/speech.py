@@ -15,7 +15,7 @@ from mercli.errors import DataError
 from mercli.features.embedded.audio_net import RATE, AudioNet, log_mel, stacked, voiced
 from mercli.labels import canonical
 from mercli.tuning.augment import mixed, pairing
-from mercli.tuning.augment_audio import changed, masked, warped
+from mercli.tuning.augment_audio import changed, common_length, excerpt, masked, paced, warped
 from mercli.tuning.data import CLASSES, Batch, log_prior
 from mercli.tuning.evaluate import recalls
 from mercli.tuning.recipes import AudioRecipe
@@ -121,8 +121,10 @@ class AudioTask:
     def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
         """Return spectrograms of changed waves, warped and masked, some batches mixed."""
         recipe, mels = self.recipe, []
-        for index in indices.tolist():
-            mel = log_mel(changed(self.train[index].wave, recipe, generator))
+        waves = [paced(self.train[index].wave, recipe.pace, generator) for index in indices.tolist()]
+        longest = common_length(waves, recipe, generator)
+        for wave in waves:
+            mel = log_mel(changed(excerpt(wave, longest, generator), recipe, generator))
             mels.append(masked(warped(mel, recipe.warp, generator), recipe.masks, generator))
         mel, frames = stacked(mels)
         targets = F.one_hot(self.labels[indices], len(CLASSES)).float()

@@ -139,6 +139,10 @@ class EmbeddedTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Draw:
         return Draw(self.task.labels, self.task.recipe.balance, self.task.recipe.seed)
 
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """Measure no norm where nothing is clipped: sparse gradients have none."""
+        return super()._get_grad_norm(model, grad_norm) if self.task.recipe.clip else None
+
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
@@ -155,6 +159,8 @@ class EmbeddedTrainer(Trainer):
         loss = soft_cross_entropy(
             logits.float() + batch.log_prior.to(device), batch.targets.to(device), self.task.recipe.smoothing
         )
+        if batch.side is not None:
+            loss = loss + batch.side(embedding.float())
         return (loss, {"logits": logits, "embedding": embedding}) if return_outputs else loss
 
 
@@ -188,7 +194,10 @@ def train(task: Task, folder: Path, *, resume: bool = False, **arguments: Any) -
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return AdamW with weight decay on matrices and kernels only."""
+    """Return AdamW with weight decay on matrices and kernels only, or Adagrad, which sparse gradients suit."""
+    if recipe.optimizer == "adagrad":
+        torch.sparse.check_sparse_tensor_invariants.disable()  # the default, said aloud: else torch warns
+        return torch.optim.Adagrad(network.parameters(), lr=recipe.lr, initial_accumulator_value=1e-6)
     matrices = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -204,7 +213,7 @@ def _arguments(recipe: Recipe, folder: Path, count: int, **arguments: Any) -> Tr
         "learning_rate": recipe.lr,
         "lr_scheduler_type": "cosine",
         "warmup_steps": int(recipe.warmup * steps),
-        "max_grad_norm": 5.0,
+        "max_grad_norm": recipe.clip,
         "seed": recipe.seed,
         "save_strategy": "epoch",
         "save_total_limit": 1,

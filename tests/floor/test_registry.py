@@ -1,3 +1,6 @@
+import pickle
+import subprocess
+import sys
 import textwrap
 
 import pytest
@@ -12,6 +15,7 @@ def clean(monkeypatch):
         registry.specs(kind)
     monkeypatch.setattr(registry._state, "specs", dict(registry._state.specs))
     monkeypatch.setattr(registry._state, "broken", list(registry._state.broken))
+    monkeypatch.setattr(registry._state, "files", list(registry._state.files))
 
 
 def write(folder, text):
@@ -114,3 +118,74 @@ def test_options_are_coerced_and_defaults_filled_in():
 def test_a_plugin_without_a_docstring_is_refused():
     with pytest.raises(PluginError, match="docstring"):
         registry.plugin("heads", "bare")(lambda dims, scheme: None)
+
+
+def test_a_plugin_file_may_hold_dataclasses_with_postponed_annotations(tmp_path, clean):
+    path = write(
+        tmp_path,
+        '''
+        from __future__ import annotations
+
+        from dataclasses import dataclass
+        from mercli.registry import plugin
+
+        @dataclass(frozen=True)
+        class Mine:
+            jobs: int = 1
+
+        @plugin("engines", "mine")
+        def mine(*, jobs: int = 1):
+            """Mine."""
+            return Mine(jobs)
+        ''',
+    )
+    registry.load_file(path)
+    made = registry.build("engines", "mine", options={"jobs": "3"})
+    assert made.jobs == 3
+    assert pickle.loads(pickle.dumps(made)) == made
+    assert registry.loaded_files()[-1] == path
+    count = len(registry.loaded_files())
+    registry.load_file(path)
+    assert len(registry.loaded_files()) == count
+
+
+def test_a_stranger_that_fails_takes_back_only_what_it_added(monkeypatch, clean):
+    before = dict(registry._state.specs)
+    held = registry.get("heads", "late")
+
+    def fail():
+        def own(dims, scheme):
+            """Own."""
+
+        registry.plugin("heads", "own")(own)
+        registry.plugin("heads", "late")(own)
+        raise SystemExit(3)
+
+    class Entry:
+        name, value, dist, load = "bad", "nowhere:thing", None, staticmethod(fail)
+
+    monkeypatch.setattr(registry.importlib.metadata, "entry_points", lambda group: [Entry()])
+    monkeypatch.setattr(registry._state, "loaded", set())
+    for kind in registry.KINDS:
+        registry.specs(kind)
+    assert registry._state.specs == before
+    assert registry.get("heads", "late") is held
+    assert registry.broken()[-1].reason == "SystemExit: 3"
+
+
+def test_built_ins_of_every_kind_are_there_before_the_first_stranger():
+    script = """
+        from mercli import registry
+        seen = {}
+        class Entry:
+            name, value, dist = "bad", "nowhere:thing", None
+            def load(self):
+                seen.update({kind: len([s for s in registry._state.specs if s[0] == kind]) for kind in registry.KINDS})
+                import mercli.fusion.heads.late
+                raise ImportError("nowhere")
+        registry.importlib.metadata.entry_points = lambda group: [Entry()]
+        registry.specs("corpora")
+        assert all(seen.get(kind) for kind in registry.KINDS), seen
+        registry.get("heads", "late")
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)

@@ -108,7 +108,7 @@ def _run(config: PredictConfig, items: Iterable[Item], kind: str, output: str | 
 
     failed = good = 0
     last = ""
-    with rendering.writer(kind, output) as write:
+    with rendering.writer(kind, output, job.class_names(config)) as write:
         for predictions in job.predict(config, items):
             errors, any_good = [], False
             for prediction in predictions:

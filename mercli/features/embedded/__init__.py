@@ -1,5 +1,5 @@
 """Encoders whose trained weights ship inside the package."""
 
-from mercli.features.embedded import audio, face
+from mercli.features.embedded import audio, face, text
 
-__all__ = ["audio", "face"]
+__all__ = ["audio", "face", "text"]

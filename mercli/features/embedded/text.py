@@ -1,0 +1,103 @@
+"""The encoder ``embedded-text``: emotion logits and an embedding for the words of a segment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mercli.contracts import Encoder, TrainedOn
+from mercli.errors import DataError
+from mercli.features.embedded.weights import Weights, find
+from mercli.registry import plugin
+from mercli.types import Feature, Streams, StreamSettings, Transcript
+
+if TYPE_CHECKING:
+    from mercli.types import FloatArray
+
+DIM = 7 + 40
+ENGLISH = ("en", "eng", "english")
+
+
+@plugin(
+    "encoders",
+    "embedded-text",
+    version="1",
+    modality="text",
+    dim=DIM,
+    trained_on=(
+        TrainedOn("meld", "train"),
+        TrainedOn("goemotions", "train"),
+        TrainedOn("emorynlp", "train"),
+        TrainedOn("dailydialog", "train"),
+        TrainedOn("emocontext", "train"),
+    ),
+)
+def embedded_text(*, weights: str | None = None) -> Encoder:
+    """English words as hashed n-grams: 7 uniform-prior logits and 40 numbers a segment; shipped weights.
+
+    ``weights``: a file written by ``mer finetune text`` instead of the shipped one.
+    """
+    return _EmbeddedText(find("text", weights))
+
+
+def readable(transcript: Transcript | None) -> str:
+    """Return the text to encode: empty where there is none, or where it is known not to be English."""
+    if transcript is None:
+        return ""
+    language = (transcript.language or "en").lower().replace("_", "-").split("-")[0]
+    return transcript.text if language in ENGLISH else ""
+
+
+class _EmbeddedText:
+    """One row per segment; no text, another language, or no known n-gram is not valid."""
+
+    modality = "text"
+    dim = DIM
+    settings = StreamSettings()
+
+    def __init__(self, weights: Weights) -> None:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from mercli.features.embedded.text_net import TextNet, unpacked
+
+        self.weights, self.trained_on, self.device = weights.sha256, weights.trained_on, "cpu"
+        self.network = TextNet()
+        try:
+            self.network.load_state_dict(unpacked(load_file(weights.path)))
+        except (SafetensorError, RuntimeError, KeyError) as fault:
+            raise DataError(f"'{weights.path}' does not fit TextNet: {str(fault).splitlines()[0]}") from fault
+        self.network.eval().requires_grad_(False)
+
+    def to(self, device: str) -> None:
+        """Move the network to ``cpu`` or ``cuda:i``."""
+        self.network.to(device)
+        self.device = device
+
+    def encode(self, batch: Sequence[Streams]) -> list[Feature]:
+        """Return one feature (1, 47) per item, its time being that of the words where they have times."""
+        import numpy as np
+        import torch
+
+        from mercli.features.embedded.text_net import grams, stacked
+
+        found = [grams(readable(streams.transcript)) for streams in batch]
+        if not found:
+            return []
+        inputs = {name: tensor.to(self.device) for name, tensor in stacked(found).items()}
+        with torch.inference_mode():
+            rows = torch.cat(self.network(**inputs), 1).cpu().numpy()
+            known = [bool(self.network.idf[torch.from_numpy(ids).to(self.device)].any()) for ids, _ in found]
+        return [
+            Feature(row[None] * np.float32(valid), _span(streams.transcript), np.array([valid]))
+            for row, valid, streams in zip(rows, known, batch, strict=True)
+        ]
+
+
+def _span(transcript: Transcript | None) -> FloatArray:
+    """Return times (1, 2) from the first word to the last; zeros where words have no times."""
+    import numpy as np
+
+    words = transcript.words if transcript else ()
+    span = (words[0].start, max(word.end for word in words)) if words else (0.0, 0.0)
+    return np.asarray([span], np.float32)

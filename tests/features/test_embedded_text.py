@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mercli import registry
+from mercli.errors import DataError
+from mercli.labels import CANONICAL
+from mercli.types import Streams, Transcript, Word
+
+torch = pytest.importorskip("torch")
+
+from mercli.features.embedded.text import DIM, embedded_text  # noqa: E402
+from mercli.features.embedded.text_net import BUCKETS, CORPORA, TextNet, grams, packed, stacked, unpacked  # noqa: E402
+from mercli.features.embedded.weights import ASSETS  # noqa: E402
+from mercli.tuning.export import write  # noqa: E402
+
+DATA = Path(__file__).resolve().parents[2] / "../shared/data"
+
+
+def filled(seed: int = 0) -> TextNet:
+    torch.manual_seed(seed)
+    network = TextNet().eval()
+    torch.nn.init.normal_(network.table.weight)
+    network.idf.uniform_(1, 3)
+    return network
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    card = {"trained_on": [{"corpus": "made", "split": "train"}]}
+    path = write(tmp_path_factory.mktemp("w"), "text", packed(filled().state_dict()), card)
+    return embedded_text(weights=str(path))
+
+
+def said(text: str, **facts) -> Streams:
+    return Streams(transcript=Transcript(text, "sidecar", **facts))
+
+
+def encoded(encoder, text: str, **facts):
+    return encoder.encode([said(text, **facts)])[0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(text=st.text(max_size=100))
+def test_any_text_is_one_finite_row(encoder, text):
+    feature = encoded(encoder, text)
+    assert feature.values.shape == (1, DIM)
+    assert feature.values.dtype == np.float32
+    assert np.isfinite(feature.values).all()
+    assert feature.times.shape == (1, 2)
+    assert feature.valid.tolist() == [len(grams(text)[0]) > 0]
+
+
+@pytest.mark.parametrize("streams", [Streams(), said(""), said(" \n ")])
+def test_without_words_there_is_no_valid_row(encoder, streams):
+    assert not encoder.encode([streams])[0].valid.any()
+
+
+@pytest.mark.parametrize(("language", "valid"), [("en", True), ("en-GB", True), (None, True), ("de", False)])
+def test_other_languages_than_english_have_no_valid_row(encoder, language, valid):
+    feature = encoded(encoder, "Das ist ja wunderbar, so happy", language=language)
+    assert feature.valid.tolist() == [valid]
+    assert valid or not feature.values.any()
+
+
+def test_a_text_does_not_depend_on_its_batch(encoder):
+    texts = ["I hate you!", "", "okay", "Oh my god, that is wonderful news. " * 20, "你好"]
+    together = encoder.encode([said(text) for text in texts])
+    for text, feature in zip(texts, together, strict=True):
+        np.testing.assert_allclose(feature.values, encoded(encoder, text).values, atol=1e-5)
+    assert encoder.encode([]) == []
+
+
+def test_times_are_those_of_the_words(encoder):
+    words = (Word("oh", 1.0, 1.5), Word("no", 1.6, 2.25))
+    np.testing.assert_allclose(encoded(encoder, "oh no", words=words).times, [[1.0, 2.25]])
+    np.testing.assert_allclose(encoded(encoder, "oh no").times, [[0.0, 0.0]])
+
+
+def test_saying_it_twice_hardly_changes_the_direction(encoder):
+    once, twice = (encoded(encoder, text).values[0, :7] for text in ("I am so sad", "I am so sad. I am so sad."))
+    assert np.corrcoef(once, twice)[0, 1] > 0.8
+
+
+def test_logits_are_shared_scores_and_corrections_by_register():
+    network = filled()
+    found = grams("well, that was unexpected")
+    with torch.inference_mode():
+        logits, embedding = network(**stacked([found]))
+        weights = (1 + np.log(found[1])) * network.idf.numpy()[found[0]]
+        table = network.table.weight.numpy()[found[0]]
+        sums = (weights / np.linalg.norm(weights)) @ table + network.bias.numpy()
+    experts, register = 0.9 * sums[7:42].reshape(5, 7), np.exp(sums[42:] - sums[42:].max())
+    np.testing.assert_allclose(logits[0], sums[:7] + register / register.sum() @ experts, atol=1e-4)
+    np.testing.assert_allclose(embedding[0, :35], experts.ravel(), atol=1e-4)
+    assert embedding[0, 35:].exp().sum() == pytest.approx(1, abs=1e-5)
+    assert len(CORPORA) == 5
+
+
+def test_packing_keeps_each_row_within_half_a_step():
+    state = filled().state_dict()
+    state["table.weight"][7] = 0
+    back = unpacked(packed(state))
+    step = state["table.weight"].abs().amax(1, keepdim=True) / 127
+    assert ((back["table.weight"] - state["table.weight"]).abs() <= 0.52 * step + 1e-7).all()
+    assert back["table.weight"].shape == (BUCKETS, DIM)
+    assert set(back) == set(state)
+
+
+def test_a_file_that_is_no_text_network_is_refused(tmp_path):
+    wrong = write(tmp_path, "text", {"other": torch.zeros(3)}, {"trained_on": []})
+    with pytest.raises(DataError, match="does not fit TextNet"):
+        embedded_text(weights=str(wrong))
+
+
+def test_the_shipped_encoder_is_what_its_card_says():
+    spec = registry.get("encoders", "embedded-text")
+    encoder = registry.build("encoders", "embedded-text")
+    card = json.loads((ASSETS / "text.json").read_text(encoding="utf-8"))
+    assert tuple(encoder.trained_on) == tuple(spec.facts["trained_on"])
+    assert encoder.dim == spec.facts["dim"]
+    assert card["classes"] == list(CANONICAL.names)
+    assert set(card["log_prior"]) == set(CORPORA)
+    for prior in card["log_prior"].values():
+        assert np.exp(prior).sum() == pytest.approx(1, abs=1e-3)
+    assert 0.1 < card["temperature"] < 10
+    assert all(f["interval"][0] <= f["value"] <= f["interval"][1] for f in card["figures"].values())
+    assert (ASSETS / "text.safetensors").stat().st_size <= 8_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("I'm so happy for you, that's wonderful!", "happy"),
+        ("I hate you, you stupid idiot!", "angry"),
+        ("I'm so sorry, I miss him so much, I can't stop crying.", "sad"),
+        ("Oh my God! I can't believe it! Really?!", "surprise"),
+        ("I'm scared, I'm really afraid of this.", "fear"),
+        ("Ew, that is disgusting, gross.", "disgust"),
+    ],
+)
+def test_the_shipped_encoder_reads_plain_emotions(text, label):
+    feature = encoded(registry.build("encoders", "embedded-text"), text)
+    assert CANONICAL.names[feature.values[0, :7].argmax()] == label
+
+
+def test_meld_dev_is_recognised_as_the_card_says():
+    if not (DATA / "meld/dev.csv").is_file():
+        pytest.skip("../shared/data/meld is not there")
+    from mercli.results.metrics import weighted_f1
+    from mercli.tuning.text_data import read_texts
+
+    dev = read_texts(DATA).unseen["meld/dev"]
+    features = registry.build("encoders", "embedded-text").encode([said(sentence.text) for sentence in dev])
+    card = json.loads((ASSETS / "text.json").read_text(encoding="utf-8"))
+    logits = np.concatenate([feature.values[:, :7] for feature in features]) + np.array(card["log_prior"]["meld"])
+    told = card["figures"]["meld/dev weighted F1, prior of train"]["value"]
+    labels = np.array([sentence.label for sentence in dev])
+    assert weighted_f1(labels, logits.argmax(1), 7) == pytest.approx(told, abs=2e-3)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from mercli.errors import DataError
+
+torch = pytest.importorskip("torch")
+
+from mercli.features.embedded.text import embedded_text  # noqa: E402
+from mercli.features.embedded.text_net import CORPORA, grams  # noqa: E402
+from mercli.jobs.finetune import FinetuneConfig, finetune  # noqa: E402
+from mercli.labels import CANONICAL  # noqa: E402
+from mercli.tuning.recipes import TextRecipe  # noqa: E402
+from mercli.tuning.text_data import SOURCES, TextTask, fold_of, found_in, inverse_frequency, read_texts  # noqa: E402
+from mercli.tuning.trainer import train  # noqa: E402
+from mercli.types import Streams, Transcript  # noqa: E402
+
+SPELLING = {
+    "meld": ("joy", "sadness", "neutral"),
+    "goemotions": ("joy", "sadness", "neutral"),
+    "emorynlp": ("Joyful", "Sad", "Peaceful"),
+    "dailydialog": ("happiness", "sadness", "neutral"),
+    "emocontext": ("happy", "sad", "others"),
+}
+SAID = ("such a wonderful day number {}", "i miss her so much {}", "the table number {} is here")
+COPY = "we were on a break you know"
+
+
+def made(root, corpus: str, part: str, count: int) -> None:
+    source = SOURCES[corpus]
+    rows = [
+        {source.text: SAID[i % 3].format(f"{part}{i}"), source.label: SPELLING[corpus][i % 3]} for i in range(count)
+    ]
+    rows.append({source.text: COPY, source.label: SPELLING[corpus][0]})
+    for number, row in enumerate(rows):
+        row |= dict.fromkeys(source.group, str(number // 2))
+    path = root / source.folder / source.parts[part]
+    path.parent.mkdir(exist_ok=True)
+    with gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter="\t" if ".tsv" in path.name else ",")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpora")
+    for corpus, source in SOURCES.items():
+        for part in source.parts:
+            made(folder, corpus, part, 24 if part == "train" else 6)
+    return folder
+
+
+def task(root, **changes) -> TextTask:
+    texts = read_texts(root)
+    dev = {"meld/dev": texts.unseen["meld/dev"]}
+    recipe = dataclasses.replace(TextRecipe(epochs=3, batch=16, evaluate_every=1), **changes)
+    return TextTask(recipe, texts.train, dev, found_in([*texts.train, *texts.unseen["meld/dev"]]))
+
+
+def test_sentences_of_unseen_parts_and_unclear_labels_leave_the_training(root):
+    texts = read_texts(root)
+    assert COPY not in {sentence.text for sentence in texts.train}
+    assert texts.left_out["meld"] == {"no single class": 0, "verbatim in a dev or test part": 1}
+    assert texts.left_out["emocontext"]["no single class"] == 8
+    assert set(texts.unseen) == {f"{c}/{p}" for c, s in SOURCES.items() for p in s.parts if p != "train"}
+    assert all("/train/" in sentence.id for sentence in texts.train)
+
+
+def test_calm_of_emorynlp_is_neutral_and_classes_are_canonical(root):
+    labels = {s.label for s in read_texts(root).train if s.corpus == "emorynlp"}
+    assert labels == {CANONICAL.names.index(name) for name in ("neutral", "happy", "sad")}
+
+
+def test_a_missing_corpus_and_a_missing_column_are_told(root, tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        read_texts(tmp_path)
+    (tmp_path / "meld").mkdir()
+    (tmp_path / "meld/train.csv").write_text("text,other\nhello,1\n")
+    with pytest.raises(DataError, match="no column"):
+        read_texts(tmp_path)
+
+
+def test_a_dialogue_is_in_one_fold(root):
+    sentences = read_texts(root).train
+    folds = {(sentence.group, fold_of(sentence, 3)) for sentence in sentences}
+    assert len(folds) == len({sentence.group for sentence in sentences})
+    assert {fold for _, fold in folds} == {0, 1, 2}
+
+
+def test_inverse_frequency_leaves_out_what_one_text_alone_has():
+    idf = inverse_frequency([grams("yes sir"), grams("yes madam"), grams("no")])
+    shared = set(grams("yes")[0]) & set(grams("yes sir")[0])
+    assert idf[list(shared)].numpy() == pytest.approx(np.log(4 / 3) + 1)
+    assert not idf[grams("no")[0]].any()
+
+
+def test_a_batch_carries_each_corpus_own_prior_and_weight(root):
+    made_task = task(root, meld=3.0)
+    batch = made_task.batch(torch.arange(len(made_task.labels)), 0.0, torch.Generator())
+    corpora = [sentence.corpus for sentence in made_task.train]
+    assert batch.targets.sum(1).tolist() == [3.0 if corpus == "meld" else 1.0 for corpus in corpora]
+    torch.testing.assert_close(batch.log_prior[0], made_task.priors[CORPORA.index(corpora[0])])
+    assert len(batch.inputs["offsets"]) == len(corpora)
+
+
+def test_training_learns_and_a_killed_one_goes_on_to_the_same_bits(root, tmp_path):
+    whole = train(task(root), tmp_path / "whole").average.state
+    dying, batch = task(root), TextTask.batch
+
+    def killed(indices, progress, generator):
+        if progress > 0.5:
+            raise KeyboardInterrupt
+        return batch(dying, indices, progress, generator)
+
+    dying.batch = killed
+    with pytest.raises(KeyboardInterrupt):
+        train(dying, tmp_path / "part")
+    resumed = train(task(root), tmp_path / "part", resume=True).average.state
+    for key, value in whole.items():
+        torch.testing.assert_close(value, resumed[key], rtol=0, atol=0)
+    figures = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
+    assert figures[-1]["meld/dev_uar"] > 0.8
+
+
+def test_finetune_writes_weights_card_and_out_of_fold_logits(root, tmp_path):
+    options = {"epochs": 2, "batch": 16, "folds": 2}
+    path = finetune(FinetuneConfig("text", root, tmp_path, options))
+    card = json.loads(path.with_suffix(".json").read_text())
+    saved = np.load(tmp_path / "text-logits.npz")
+    assert len(saved["ids"]) == len(set(saved["ids"])) == card["sentences"]["meld"] + card["sentences"]["goemotions"]
+    assert card["left_out"]["meld"]["verbatim in a dev or test part"] == 1
+    assert {"meld/test weighted F1, prior of train", "goemotions/dev UAR, uniform prior"} <= set(card["figures"])
+    feature = embedded_text(weights=str(path)).encode([Streams(transcript=Transcript("such a wonderful day", "x"))])[0]
+    assert CANONICAL.names[feature.values[0, :7].argmax()] == "happy"
