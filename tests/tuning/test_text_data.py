@@ -96,9 +96,12 @@ def test_a_dialogue_is_in_one_fold(root):
 
 def test_inverse_frequency_leaves_out_what_one_text_alone_has():
     idf = inverse_frequency([grams("yes sir"), grams("yes madam"), grams("no")])
-    shared = set(grams("yes")[0]) & set(grams("yes sir")[0])
+    shared = (set(grams("yes sir")[0]) & set(grams("yes madam")[0])) - set(grams("no")[0])
+    assert shared
     assert idf[list(shared)].numpy() == pytest.approx(np.log(4 / 3) + 1)
-    assert not idf[grams("no")[0]].any()
+    alone = set(grams("no")[0]) - set(grams("yes sir")[0]) - set(grams("yes madam")[0])
+    assert alone
+    assert not idf[list(alone)].any()
 
 
 def test_a_batch_carries_each_corpus_own_prior_and_weight(root):
