@@ -5,6 +5,17 @@ from __future__ import annotations
 from mercli.errors import ConfigError, DeviceError
 
 
+def one_thread(device: str) -> None:
+    """Keep torch to one thread on the CPU: small networks lose more by handing work over than they gain.
+
+    Cores are used by worker processes (``--jobs``), one clip each.
+    """
+    if device == "cpu":
+        import torch
+
+        torch.set_num_threads(1)
+
+
 def resolve(name: str) -> str:
     """Return ``cpu`` or ``cuda:i`` for ``auto|cpu|cuda[:i]``.
 

@@ -11,6 +11,7 @@ import numpy as np
 from mercli import registry
 from mercli.config import Choice, Recipe
 from mercli.contracts import Encoder
+from mercli.engines.devices import one_thread
 from mercli.features.store import feature_key
 from mercli.jobs.cutting import Piece
 from mercli.types import Feature, FeatureBundle, Streams, StreamSettings
@@ -60,6 +61,7 @@ def _has(streams: Streams, modality: str) -> bool:
 
 def build(recipe: Recipe, modalities: Iterable[str], device: str = "cpu") -> EncoderSet:
     """Build the recipe's encoders for these modalities on a device."""
+    one_thread(device)
     encoders, keys, names = {}, {}, {}
     for modality in modalities:
         choice = recipe.encoders.get(modality)  # type: ignore[call-overload]
