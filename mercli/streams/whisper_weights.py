@@ -86,9 +86,8 @@ def _named(model: str, folder: Path, offline: bool) -> Path | None:
         else:
             return target
     logging.getLogger("mer").warning(
-        "no speech recognition: whisper weights '%s' belong in '%s', and %s; put %s there, "
-        "or a transcript beside the clip",
-        *(model, folder, reason, address),
+        "no speech recognition: whisper's '%s' weights: %s; put %s into '%s', or a transcript beside the clip",
+        *(model, reason, address, folder),
     )
     return None
 
