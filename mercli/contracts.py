@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from mercli.types import Clip, Feature, LabelScheme, Segment, Streams, StreamSettings, Transcript
 
@@ -101,20 +101,76 @@ class Excluded:
     reason: str
 
 
+@dataclass(frozen=True)
+class Erratum:
+    """A known fault of a release: ``ids`` are clips (or dialogues, where ``by`` says so), ``mask`` what not to use.
+
+    Without ``mask`` the clip is only flagged: dropping it would change an official size.
+    """
+
+    kind: str
+    ids: tuple[str, ...]
+    note: str
+    mask: tuple[str, ...] = ()
+    by: Literal["clip", "dialogue"] = "clip"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How many segments a release has: ``counts`` {part: {label: n}}.
+
+    A part is a split, ``all``, or the value of the key ``by`` in each clip's ``meta``. A release whose copies are known
+    to differ is not ``exact``: another count is told, and no fault.
+    """
+
+    counts: Mapping[str, Mapping[str, int]]
+    by: str = "split"
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A named cross-validation: each fold's test and dev groups (speakers, dialogues or clips); the rest trains."""
+
+    group: Literal["speaker", "dialogue", "clip"]
+    folds: tuple[Mapping[str, tuple[str, ...]], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a release beside its files.
+
+    ``separates``: what official splits promise to keep apart (``speaker``, ``dialogue``); ``known``: overlaps that are
+    part of the corpus; ``expected`` by the name of a variant.
+    """
+
+    separates: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    errata: tuple[Erratum, ...] = ()
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+    folds: Mapping[str, Folds] = field(default_factory=dict)
+
+
 class CorpusReader(Protocol):
     """Reads a raw corpus; built by ``builder(*, options)``. Never writes inside it.
 
-    ``read`` yields each clip before its segments, and what it leaves out with the reason.
+    ``read`` yields each clip before its segments, and what it leaves out with the reason. ``facts`` hold what the files
+    do not say; ``prepare`` applies the errata, so a reader does not.
     """
 
     scheme: LabelScheme
+    facts: Facts
 
     def read(self, root: Path, name: str) -> Iterator[Clip | Segment | Excluded]:
         """Stream the clips, segments and exclusions of corpus ``name``; raise ``DataError`` for another root."""
         ...
 
     def card(self) -> Mapping[str, Any]:
-        """Return what ``corpus.yaml`` keeps: licence, policies, known overlaps, what separates the splits."""
+        """Return what ``corpus.yaml`` keeps: licence, language, label map and policy, splits, layout, further schemes.
+
+        Asked for once ``read`` has yielded. ``expected`` names the variant of ``facts.expected`` that was read.
+        """
         ...
 
 

@@ -25,11 +25,12 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 
 POLICIES: dict[str, dict[str, str | None]] = {
-    "calm": {"neutral": "neutral", "drop": None},
-    "boredom": {"neutral": "neutral", "drop": None},
-    "excited": {"happy": "happy", "drop": None},
-    "frustrated": {"drop": None, "angry": "angry"},
-    "contempt": {"drop": None, "disgust": "disgust"},
+    "calm": {"neutral": "neutral", "own": "calm", "drop": None},
+    "boredom": {"neutral": "neutral", "own": "boredom", "drop": None},
+    "excited": {"happy": "happy", "own": "excited", "drop": None},
+    "frustrated": {"drop": None, "angry": "angry", "own": "frustrated"},
+    "contempt": {"drop": None, "disgust": "disgust", "own": "contempt"},
+    "none": {"drop": None, "neutral": "neutral"},
 }
 DEFAULT_POLICY = {
     "calm": "neutral",
@@ -37,6 +38,7 @@ DEFAULT_POLICY = {
     "excited": "happy",
     "frustrated": "drop",
     "contempt": "drop",
+    "none": "drop",
 }
 VARIANTS = {
     "exc": "excited",
@@ -44,6 +46,7 @@ VARIANTS = {
     "fru": "frustrated",
     "frustration": "frustrated",
     "bored": "boredom",
+    "peaceful": "calm",
 }
 
 _TO_CANONICAL = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}

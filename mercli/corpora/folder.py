@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mercli.contracts import CorpusReader, Excluded
+from mercli.contracts import CorpusReader, Excluded, Facts
 from mercli.corpora.media import claim, clip, is_pointer, kind, walk
 from mercli.corpora.splits import SPELLINGS
 from mercli.errors import DataError
@@ -39,15 +39,16 @@ class Folder:
     """Reads labels from folder names; the medium's stem is the clip, a speaker is not known."""
 
     scheme = LabelScheme("folder", "one-of", ())
+    facts = Facts()
 
-    def __init__(self, choices: Mapping[str, str], facts: Mapping[str, str | None]) -> None:
+    def __init__(self, choices: Mapping[str, str], given: Mapping[str, str | None]) -> None:
         self.choices = choices
-        self.facts = facts
+        self.given = given
 
     def card(self) -> Mapping[str, Any]:
         """Return licence, identity, label policy and where splits come from; labels are known once read."""
         return {
-            **self.facts,
+            **self.given,
             "label_map": canonical_map(self.scheme.name, self.scheme.names, self.choices),
             "policy": policy_name(self.choices),
             "splits": "from the folders train, dev, test where they are",
@@ -75,7 +76,7 @@ class Folder:
                 clip_id=identity,
                 start=0.0,
                 end=None,
-                language=self.facts["language"],
+                language=self.given["language"],
                 labels={"folder": label},
                 split=split,
             )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mercli.contracts import CorpusReader, Excluded
+from mercli.contracts import CorpusReader, Excluded, Facts
 from mercli.corpora.meld import LABELS, Meld
 from mercli.errors import ConfigError
 from mercli.registry import plugin
@@ -64,6 +64,7 @@ class Made:
     """Reads its own clips through the reader of the layout it imitates."""
 
     scheme = Meld.scheme
+    facts = Facts()
 
     def __init__(self, clips: int, strength: float, seed: int) -> None:
         self.clips = clips
@@ -73,7 +74,7 @@ class Made:
     def card(self) -> Mapping[str, Any]:
         """Return the imitated corpus's card, marked as made."""
         facts = {"made": True, "strength": self.strength, "seed": self.seed, "licence": "public domain"}
-        return {**Meld().card(), **facts}
+        return {**Meld().card(), "expected": None, **facts}
 
     def read(self, root: Path, name: str) -> Iterator[Clip | Segment | Excluded]:
         """Stream the made utterances as MELD's."""

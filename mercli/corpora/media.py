@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from mercli.errors import DataError
@@ -73,3 +74,38 @@ def clip(identity: str, corpus: str, path: Path, root: Path) -> Clip:
         audio=relative if kind(path) == "audio" else None,
         image=relative if kind(path) == "image" else None,
     )
+
+
+def subtrees(root: Path, *parts: str, depth: int = 4) -> list[Path]:
+    """Return the folders at most ``depth`` below ``root`` (itself included) that hold the path ``parts``, sorted.
+
+    Each part is a glob, matched without regard to case. Folders inside one that was found are not searched.
+    """
+    found, level = [], [root]
+    for _ in range(depth + 1):
+        below: list[Path] = []
+        for folder in level:
+            if _holds(folder, parts):
+                found.append(folder)
+            else:
+                below += sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        level = below
+    return found
+
+
+def _holds(folder: Path, parts: Sequence[str]) -> bool:
+    if not parts:
+        return True
+    return any(
+        _holds(entry, parts[1:])
+        for entry in folder.iterdir()
+        if fnmatch(entry.name.lower(), parts[0].lower())
+        if len(parts) == 1 or entry.is_dir()
+    )
+
+
+def missing(path: Path | None) -> str | None:
+    """Return why a medium cannot be used: it is not there or only its git-lfs pointer is; ``None`` where it can."""
+    if path is None:
+        return "media not found"
+    return "media is a git-lfs pointer" if is_pointer(path) else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded
+from mercli.corpora import facts
 from mercli.corpora.csvs import records
-from mercli.corpora.media import is_pointer, walk
+from mercli.corpora.media import missing, walk
 from mercli.errors import DataError
 from mercli.labels import canonical_map, policy_name
 from mercli.registry import plugin
@@ -19,6 +21,14 @@ LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 SPLITS = ("train", "dev", "test")
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
 MEDIUM = re.compile(r"^(final_videos_test)?dia(\d+)_utt(\d+)\.mp4$", re.IGNORECASE)
+
+
+SENTIMENT = LabelScheme("sentiment-3", "one-of", ("neutral", "positive", "negative"))
+ALIASES = {
+    "Dr. Leedbetter": "Dr. Ledbetter",
+    "A Waiter": "The Waiter",
+    "Phoebe Sr": "Phoebe Sr.",
+}
 
 
 @plugin("corpora", "meld", scheme="meld", labels=LABELS)
@@ -31,15 +41,22 @@ class Meld:
     """Reads the csvs; media are found at any depth <= 4, and a missing one leaves the row as text only."""
 
     scheme = LabelScheme("meld", "one-of", LABELS)
+    facts = facts.load("meld")
+
+    def __init__(self) -> None:
+        self.layout = ""
 
     def card(self) -> Mapping[str, Any]:
-        """Return licence, label policy and what MELD's splits separate."""
+        """Return licence, label policy, and what MELD's splits separate."""
         return {
             "licence": "GPL-3.0 (labels); clips of a television series, research use",
             "language": "en",
             "label_map": canonical_map("meld", LABELS),
             "policy": policy_name(),
+            "schemes": [SENTIMENT],
             "splits": "official; separated by dialogue, not by speaker: the main cast is in all three",
+            "layout": self.layout,
+            "expected": "csv",
         }
 
     def read(self, root: Path, name: str) -> Iterator[Clip | Segment | Excluded]:
@@ -50,15 +67,26 @@ class Meld:
                 f"no MELD csv under '{root}', expected train_sent_emo.csv, dev_sent_emo.csv or test_sent_emo.csv",
                 "mer prepare --corpus meld --root DIR-OF-MELD.Raw",
             )
+        folders = {
+            split: sorted({found.path.parent.name for key, found in media.items() if key[0] == split})
+            for split in SPLITS
+        }
+        self.layout = "; ".join(f"{split}: {', '.join(names) or 'no media'}" for split, names in folders.items())
         for split in SPLITS:
             if split in tables:
                 yield from _read_split(name, split, tables[split], media, root)
 
 
-def _find(root: Path) -> tuple[dict[str, Path], dict[tuple[str, int, int], Path]]:
+@dataclass(frozen=True)
+class _Medium:
+    path: Path
+    recut: bool
+
+
+def _find(root: Path) -> tuple[dict[str, Path], dict[tuple[str, int, int], _Medium]]:
     """Return the csv of each split, and the medium of each (split, dialogue, utterance)."""
     tables: dict[str, Path] = {}
-    media: dict[tuple[str, int, int], tuple[bool, Path]] = {}
+    media: dict[tuple[str, int, int], _Medium] = {}
     for path in walk(root):
         name = path.name.lower()
         if name in {f"{split}_sent_emo.csv" for split in SPLITS}:
@@ -71,9 +99,9 @@ def _find(root: Path) -> tuple[dict[str, Path], dict[tuple[str, int, int], Path]
         key = (split, int(match[2]), int(match[3]))
         recut = match[1] is not None
         # 132 test clips were cut anew as final_videos_test*; their plain-named twins show another scene
-        if key not in media or (recut and not media[key][0]):
-            media[key] = (recut, path)
-    return tables, {key: path for key, (_, path) in media.items()}
+        if key not in media or (recut and not media[key].recut):
+            media[key] = _Medium(path, recut)
+    return tables, media
 
 
 def _split_of(path: Path) -> str | None:
@@ -84,6 +112,14 @@ def _split_of(path: Path) -> str | None:
     return None
 
 
+def speaker(name: str) -> str:
+    """Return one name for each speaker: known misspellings, and couples in either order, are merged."""
+    whole = " ".join(name.split())
+    if " and " in whole:
+        return " and ".join(sorted(ALIASES.get(one, one) for one in whole.split(" and ")))
+    return ALIASES.get(whole, whole)
+
+
 def _seconds(stamp: str) -> float:
     hours, minutes, seconds = stamp.strip().replace(".", ",").split(":")
     whole, _, milli = seconds.partition(",")
@@ -91,7 +127,7 @@ def _seconds(stamp: str) -> float:
 
 
 def _read_split(
-    name: str, split: str, table: Path, media: Mapping[tuple[str, int, int], Path], root: Path
+    name: str, split: str, table: Path, media: Mapping[tuple[str, int, int], _Medium], root: Path
 ) -> Iterator[Clip | Segment | Excluded]:
     header, rows = records(table)
     absent = [column for column in COLUMNS if column not in header]
@@ -101,7 +137,7 @@ def _read_split(
         identity = f"{split}/dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
         label = row["Emotion"].strip().lower()
         if label not in LABELS:
-            yield Excluded(identity, f"unknown label '{label}'")
+            yield Excluded(identity, f"line {number}: unknown label '{label}', expected one of {', '.join(LABELS)}")
             continue
         try:
             key = (split, int(row["Dialogue_ID"]), int(row["Utterance_ID"]))
@@ -109,25 +145,34 @@ def _read_split(
         except ValueError as fault:
             yield Excluded(identity, f"line {number}: a number or time cannot be read ({fault})")
             continue
-        path = media.get(key)
-        masked = {}
-        if path is None or is_pointer(path):
-            reason = "media not found" if path is None else "media is a git-lfs pointer"
-            masked = {"audio": reason, "face": reason}
-            path = None
-        yield Clip(identity, name, video=path.relative_to(root).as_posix() if path else None)
-        yield Segment(
-            id=f"{name}/{identity}/0",
-            clip_id=identity,
-            start=0.0,
-            end=None if path else seconds,
-            speaker=row["Speaker"].strip(),
-            dialogue=f"{split}/dia{row['Dialogue_ID']}",
-            turn=key[2],
-            text=row["Utterance"].strip(),
-            text_source="corpus",
-            language="en",
-            masked=masked,
-            labels={"meld": label},
-            split=split,
-        )
+        yield from _utterance(name, key, row, seconds, media.get(key), root)
+
+
+def _utterance(
+    name: str, key: tuple[str, int, int], row: Mapping[str, str], seconds: float, found: _Medium | None, root: Path
+) -> Iterator[Clip | Segment]:
+    split, dialogue, turn = key
+    identity = f"{split}/dia{dialogue}_utt{turn}"
+    reason = missing(found.path if found else None)
+    path = None if found is None or reason else found.path.relative_to(root).as_posix()
+    meta = {"seconds": seconds} if seconds > 0 else {"errata": ["times: the row's end lies before its start"]}
+    yield Clip(identity, name, video=path, meta={**meta, **({"recut": True} if found and found.recut else {})})
+    sentiment = (row.get("Sentiment") or "").strip().lower()
+    yield Segment(
+        id=f"{name}/{identity}/0",
+        clip_id=identity,
+        start=0.0,
+        end=seconds if reason and seconds > 0 else None,
+        speaker=speaker(row["Speaker"]),
+        dialogue=f"{split}/dia{dialogue}",
+        turn=turn,
+        text=row["Utterance"].strip(),
+        text_source="corpus",
+        language="en",
+        masked={"audio": reason, "face": reason} if reason else {},
+        labels={
+            "meld": row["Emotion"].strip().lower(),
+            **({SENTIMENT.name: sentiment} if sentiment in SENTIMENT.names else {}),
+        },
+        split=split,
+    )

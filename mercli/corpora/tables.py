@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mercli.contracts import CorpusReader, Excluded
+from mercli.contracts import CorpusReader, Excluded, Facts
 from mercli.corpora.csvs import records
 from mercli.corpora.media import claim, clip, is_pointer, kind, walk
 from mercli.corpora.splits import NAMES, SPELLINGS
@@ -64,6 +64,7 @@ class Table:
     """Reads one row as one segment; rows of one medium share its clip. Label is required, and path or text."""
 
     scheme = LabelScheme("csv", "one-of", ())
+    facts = Facts()
 
     def __init__(
         self,
@@ -71,18 +72,18 @@ class Table:
         columns: Mapping[str, str],
         delimiter: str,
         choices: Mapping[str, str],
-        facts: Mapping[str, str | None],
+        given: Mapping[str, str | None],
     ) -> None:
         self.file = file
         self.columns = columns
         self.delimiter = delimiter
         self.choices = choices
-        self.facts = facts
+        self.given = given
 
     def card(self) -> Mapping[str, Any]:
         """Return licence, identity and label policy; the labels are known once ``read`` has begun."""
         return {
-            **self.facts,
+            **self.given,
             "label_map": canonical_map("csv", self.scheme.names, self.choices),
             "policy": policy_name(self.choices),
             "splits": f"from the column '{self.columns['split']}' where it is",
@@ -150,7 +151,7 @@ class Table:
             dialogue=row.get("dialogue") or None,
             text=row.get("text") or None,
             text_source="corpus" if row.get("text") else None,
-            language=self.facts["language"],
+            language=self.given["language"],
             labels={"csv": row["label"]},
             split=SPELLINGS.get(row.get("split", "").lower()),
         )

@@ -12,7 +12,7 @@ from typing import Any
 from mercli import log, registry
 from mercli.config import PrepareConfig
 from mercli.contracts import CorpusReader, Excluded
-from mercli.corpora import manifest, splits
+from mercli.corpora import errata, manifest, splits
 from mercli.errors import DataError
 from mercli.types import Clip, LabelMap, Segment
 
@@ -73,7 +73,7 @@ def prepare(config: PrepareConfig) -> Summary:
     folder = Path(config.data) / name
     if hasattr(reader, "plan"):
         _make(reader, root, folder)
-    items = _begun(reader, root, name)
+    items = errata.applied(_begun(reader, root, name), reader.facts.errata)
     base = root.parent if root.is_file() else root
     if config.split:
         items = _split(list(items), config)
@@ -87,6 +87,9 @@ def prepare(config: PrepareConfig) -> Summary:
         "root": str(base),
         "scheme": reader.scheme,
         **reader.card(),
+        "separates": reader.facts.separates,
+        "known": reader.facts.known,
+        "folds": reader.facts.folds,
         **({"splits": f"{config.split} seed {config.seed}"} if config.split else {}),
     }
     summary = Summary(name, None if config.dry_run else folder, label_map=card.get("label_map"))

@@ -198,7 +198,7 @@ def test_policies_and_identity_are_options(tmp_path, corpus):
 
 @pytest.mark.parametrize("corpus", ["csv", "folder"])
 def test_an_unknown_policy_is_refused_at_once(corpus):
-    with pytest.raises(ConfigError, match="policy calm='happy' is unknown; expected neutral or drop"):
+    with pytest.raises(ConfigError, match="policy calm='happy' is unknown; expected neutral or own or drop"):
         registry.build("corpora", corpus, options={"calm": "happy"})
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mercli import config, registry
 from mercli.contracts import Excluded
 from mercli.corpora import manifest, splits
+from mercli.corpora.meld import LABELS
 from mercli.errors import ConfigError, DataError
 from mercli.jobs.prepare import prepare
 from mercli.rundir import read_lines
@@ -71,7 +72,8 @@ def test_meld_leaves_out_an_unknown_label_and_says_so(tmp_path):
     (tmp_path / "train_sent_emo.csv").write_text(HEADER + meld_row(0, 0, emotion="bored") + meld_row(0, 1))
     _, segments, excluded = read("meld", tmp_path)
     assert len(segments) == 1
-    assert excluded == [Excluded("train/dia0_utt0", "unknown label 'bored'")]
+    assert [e.id for e in excluded] == ["train/dia0_utt0"]
+    assert excluded[0].reason == f"line 2: unknown label 'bored', expected one of {', '.join(LABELS)}"
 
 
 def test_a_pointer_in_place_of_media_is_told(tmp_path):
