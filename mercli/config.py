@@ -48,6 +48,8 @@ class PrepareConfig(Config):
     split: str | None = None
     seed: int = 0
     hash: bool = False
+    probe: bool = True
+    check: bool = False
     dry_run: bool = False
 
 

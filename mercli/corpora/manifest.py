@@ -83,17 +83,20 @@ def write(folder: Path, card: Mapping[str, Any], items: Iterable[Clip | Segment 
 
     Raises ``DataError`` for an id that occurs twice.
     """
-    seen: set[tuple[type, str]] = set()
+    seen: set[int] = set()  # hashes, since a corpus may have a million ids
+    segments = 0
     with ExitStack() as stack:
         parts = {kind: stack.enter_context(atomic(folder / name)) for kind, name in FILES.items()}
         handles = {kind: stack.enter_context(part.open("w", encoding="utf-8")) for kind, part in parts.items()}
         for item in items:
-            if (type(item), item.id) in seen:
+            key = hash((type(item), item.id))
+            if key in seen:
                 raise DataError(f"the id '{item.id}' occurs twice, expected unique {type(item).__name__.lower()} ids")
             if not isinstance(item, Excluded):
-                seen.add((type(item), item.id))
+                seen.add(key)
+            segments += isinstance(item, Segment)
             handles[type(item)].write(json_line(_row(item)) + "\n")
-        if not any(kind is Segment for kind, _ in seen):
+        if not segments:
             raise DataError("the corpus has no segment with a label", "mer prepare --help")
         for handle in handles.values():
             handle.flush()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mercli.contracts import Excluded, Folds
 from mercli.errors import ConfigError
-from mercli.types import Segment
+from mercli.registry import near
+from mercli.types import Clip, Segment
 
 NAMES = ("train", "dev", "test")
 SPELLINGS = {
@@ -27,6 +29,33 @@ class SplitRule:
     shares: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Assignment:
+    """The split of each group; a group that ``table`` does not name goes to ``rest``."""
+
+    group: str
+    table: Mapping[str, str]
+    rest: str | None = None
+
+
+def assigned(segments: Iterable[Segment], text: str, folds: Mapping[str, Folds], seed: int) -> Assignment:
+    """Return what ``--split`` asks for: ``GROUP:T/D/T`` drawn from the segments, or ``NAME:K``, the K-th named fold.
+
+    Raises ``ConfigError`` for another form, an unknown fold, or segments without that group.
+    """
+    name, _, number = text.partition(":")
+    if not number.isdecimal():
+        rule = parse(text)
+        return Assignment(rule.group, assign(segments, rule, seed))
+    if name not in folds:
+        raise ConfigError(f"--split '{text}': this corpus has no folds called '{name}'{near(name, folds)}")
+    own = folds[name]
+    if not 1 <= int(number) <= len(own.folds):
+        raise ConfigError(f"--split '{text}': the folds '{name}' are numbered 1 to {len(own.folds)}")
+    fold = own.folds[int(number) - 1]
+    return Assignment(own.group, {group: split for split, groups in fold.items() for group in groups}, "train")
+
+
 def parse(text: str) -> SplitRule:
     """Return the rule of ``speaker:0.8/0.1/0.1``; raises ``ConfigError`` for another form."""
     group, _, numbers = text.partition(":")
@@ -42,11 +71,12 @@ def parse(text: str) -> SplitRule:
     return SplitRule(group, shares)
 
 
-def _group(segment: Segment, rule: SplitRule) -> str:
-    key = {"speaker": segment.speaker, "dialogue": segment.dialogue, "clip": segment.clip_id}[rule.group]
+def group_of(segment: Segment, group: str) -> str:
+    """Return a segment's ``speaker``, ``dialogue`` or ``clip``; raises ``ConfigError`` where it has none."""
+    key = {"speaker": segment.speaker, "dialogue": segment.dialogue, "clip": segment.clip_id}[group]
     if key is None:
         raise ConfigError(
-            f"--split {rule.group}:... asks for a {rule.group}, and segment '{segment.id}' has none",
+            f"--split {group}:... asks for a {group}, and segment '{segment.id}' has none",
             "mer prepare --split clip:0.8/0.1/0.1 ...",
         )
     return key
@@ -57,7 +87,7 @@ def assign(segments: Iterable[Segment], rule: SplitRule, seed: int) -> dict[str,
     groups: dict[str, Counter[str]] = {}
     for segment in segments:
         label = "/".join(map(str, segment.labels.values()))
-        groups.setdefault(_group(segment, rule), Counter())[label] += 1
+        groups.setdefault(group_of(segment, rule.group), Counter())[label] += 1
     total = sum(groups.values(), Counter[str]())
     order = sorted(groups)
     random.Random(seed).shuffle(order)  # noqa: S311 - a split is not a secret
@@ -81,7 +111,10 @@ def _neediest(counts: Counter[str], lack: Sequence[dict[str, float]], shares: Se
     return max(range(len(shares)), key=lambda split: (need(split), sum(lack[split].values())))
 
 
-def apply(segments: Iterable[Segment], rule: SplitRule, table: dict[str, str]) -> Iterable[Segment]:
-    """Yield the segments with the split of their group."""
-    for segment in segments:
-        yield replace(segment, split=table[_group(segment, rule)])
+def applied(items: Iterable[Clip | Segment | Excluded], assignment: Assignment) -> Iterator[Clip | Segment | Excluded]:
+    """Yield the items, segments with the split of their group."""
+    for item in items:
+        if isinstance(item, Segment):
+            group = group_of(item, assignment.group)
+            item = replace(item, split=assignment.table.get(group, assignment.rest))
+        yield item

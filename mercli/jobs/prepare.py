@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -13,47 +14,80 @@ from mercli import log, registry
 from mercli.config import PrepareConfig
 from mercli.contracts import CorpusReader, Excluded
 from mercli.corpora import errata, manifest, splits
+from mercli.corpora.expected import Tally
 from mercli.errors import DataError
+from mercli.jobs.probing import Prober, probed
 from mercli.types import Clip, LabelMap, Segment
+
+Items = Iterator[Clip | Segment | Excluded]
 
 
 @dataclass
 class Summary:
-    """What was prepared: counts per split and label, speakers, gaps, labels that have no canonical class."""
+    """What was prepared: counts per split and label, hours, speakers, gaps, labels that have no canonical class."""
 
     corpus: str
     folder: Path | None
-    labels: dict[str, Counter[str]] = field(default_factory=dict)
+    scheme: str
     label_map: LabelMap | None = None
+    labels: dict[str, Counter[str]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    speakers: dict[str, set[str]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
-    speakers: set[str] = field(default_factory=set)
     without_media: int = 0
     excluded: int = 0
+    layout: str = ""
+    tally: Tally | None = None
+    _clip: Clip | None = None
 
     def add(self, item: Clip | Segment | Excluded) -> None:
         """Count one item of the reader's stream."""
         if isinstance(item, Excluded):
             self.excluded += 1
         elif isinstance(item, Clip):
+            self._clip = item
             self.without_media += not (item.video or item.audio or item.image)
         else:
-            for label in item.labels.values():
-                self.labels.setdefault(item.split or "(none)", Counter())[str(label)] += 1
-            raw = str(item.labels.get(self.label_map.source)) if self.label_map else ""
-            if self.label_map and self.label_map.table.get(raw) is None:
-                self.dropped[raw] += 1
-            self.speakers |= {item.speaker} if item.speaker else set()
+            self._add_segment(item)
+
+    def _add_segment(self, segment: Segment) -> None:
+        split, label = segment.split or "(none)", str(segment.labels.get(self.scheme))
+        self.labels.setdefault(split, Counter())[label] += 1
+        if self.label_map and self.label_map.table.get(label) is None:
+            self.dropped[label] += 1
+        self.speakers.setdefault(split, set()).update({segment.speaker} if segment.speaker else ())
+        clip = self._clip
+        end = segment.end
+        if end is None and clip:
+            end = clip.duration if clip.duration is not None else clip.meta.get("seconds")
+        self.seconds[split] = self.seconds.get(split, 0.0) + max(0.0, (end or segment.start) - segment.start)
 
     def row(self) -> dict[str, Any]:
         """Return the summary for ``--json``."""
-        return {
+        row = {
             "corpus": self.corpus,
             "manifest": str(self.folder) if self.folder else None,
+            "layout": self.layout,
             "segments": {split: dict(sorted(counts.items())) for split, counts in self.labels.items()},
-            "speakers": len(self.speakers),
+            "hours": {split: round(seconds / 3600, 3) for split, seconds in self.seconds.items()},
+            "speakers": {split: len(names) for split, names in self.speakers.items()},
             "clips_without_media": self.without_media,
             "excluded": self.excluded,
             "dropped_labels": dict(sorted(self.dropped.items())),
+        }
+        return {**row, "check": self._check()} if self.tally else row
+
+    def _check(self) -> dict[str, Any]:
+        tally = self.tally
+        assert tally is not None
+        return {
+            "expected": [vars(row) for row in tally.rows()] if tally.expected else None,
+            "faults": tally.faults(),
+            "warnings": tally.warnings(),
+            "missing_media": [identity for identity in tally.missing if identity not in tally.known],
+            "undecodable": tally.undecodable,
+            "lengths": [{"id": i, "labelled": said, "found": found} for i, said, found in tally.lengths],
+            "recut": tally.recut,
         }
 
 
@@ -73,12 +107,10 @@ def prepare(config: PrepareConfig) -> Summary:
     folder = Path(config.data) / name
     if hasattr(reader, "plan"):
         _make(reader, root, folder)
-    items = errata.applied(_begun(reader, root, name), reader.facts.errata)
     base = root.parent if root.is_file() else root
-    if config.split:
-        items = _split(list(items), config)
-    if config.hash:
-        items = _hash(items, base)
+    table = _assigned(reader, root, name, config)
+    items = errata.applied(_begun(reader, root, name), reader.facts.errata)
+    facts = reader.card()  # asked for once reading has begun: a generic corpus knows its labels only then
     card = {
         "name": name,
         "reader": config.corpus.name,
@@ -86,23 +118,34 @@ def prepare(config: PrepareConfig) -> Summary:
         "options": options,
         "root": str(base),
         "scheme": reader.scheme,
-        **reader.card(),
+        **facts,
         "separates": reader.facts.separates,
         "known": reader.facts.known,
         "folds": reader.facts.folds,
         **({"splits": f"{config.split} seed {config.seed}"} if config.split else {}),
     }
-    summary = Summary(name, None if config.dry_run else folder, label_map=card.get("label_map"))
-    counted = _count(log.progress(items, "prepare", unit="items"), summary)
-    if config.dry_run:
-        for _ in counted:
-            pass
-    else:
-        manifest.write(folder, card, counted)
+    expected = reader.facts.expected.get(str(facts.get("expected")))
+    tally = Tally(reader.scheme.name, expected) if config.check else None
+    summary = Summary(name, None if config.dry_run else folder, reader.scheme.name, card.get("label_map"))
+    summary.tally, summary.layout = tally, str(facts.get("layout") or "")
+    with ExitStack() as stack:
+        if config.probe:
+            prober = stack.enter_context(Prober(base, None if config.dry_run else folder))
+            items = probed(items, prober)
+        items = tally.watch(items) if tally else items
+        if table is not None:
+            items = splits.applied(items, table)
+        items = _hash(items, base) if config.hash else items
+        counted = _count(log.progress(items, "prepare", unit="items"), summary)
+        if config.dry_run:
+            for _ in counted:
+                pass
+        else:
+            manifest.write(folder, card, counted)
     return summary
 
 
-def _begun(reader: CorpusReader, root: Path, name: str) -> Iterator[Clip | Segment | Excluded]:
+def _begun(reader: CorpusReader, root: Path, name: str) -> Items:
     """Return the reader's stream once it has begun: the scheme of a generic corpus is known only then."""
     items = reader.read(root, name)
     first = next(items, None)
@@ -122,20 +165,21 @@ def _make(reader: Any, root: Path, folder: Path) -> None:
     making.make(reader, root)
 
 
-def _count(items: Iterable[Clip | Segment | Excluded], summary: Summary) -> Iterator[Clip | Segment | Excluded]:
+def _count(items: Iterable[Clip | Segment | Excluded], summary: Summary) -> Items:
     for item in items:
         summary.add(item)
         yield item
 
 
-def _split(items: list[Clip | Segment | Excluded], config: PrepareConfig) -> Iterator[Clip | Segment | Excluded]:
-    rule = splits.parse(config.split or "")
-    table = splits.assign((item for item in items if isinstance(item, Segment)), rule, config.seed)
-    for item in items:
-        yield next(iter(splits.apply([item], rule, table))) if isinstance(item, Segment) else item
+def _assigned(reader: CorpusReader, root: Path, name: str, config: PrepareConfig) -> splits.Assignment | None:
+    """Return the split of each group where ``--split`` asks for one: a reading of its own, so that nothing is held."""
+    if not config.split:
+        return None
+    segments = (item for item in _begun(reader, root, name) if isinstance(item, Segment))
+    return splits.assigned(segments, config.split, reader.facts.folds, config.seed)
 
 
-def _hash(items: Iterable[Clip | Segment | Excluded], root: Path) -> Iterator[Clip | Segment | Excluded]:
+def _hash(items: Iterable[Clip | Segment | Excluded], root: Path) -> Items:
     import hashlib
 
     for item in items:

@@ -8,6 +8,7 @@ import typer
 
 from mercli.cli.listing import show_json, show_table
 from mercli.cli.options import Command, Data, Json, Plugin, Quiet, Set, Verbose, say
+from mercli.errors import DataError
 
 
 def register(app: typer.Typer) -> None:
@@ -22,10 +23,18 @@ def prepare(
     ],
     name: Annotated[str | None, typer.Option("--name", help="Call the prepared corpus so.")] = None,
     split: Annotated[
-        str | None, typer.Option("--split", metavar="GROUP:T/D/T", help="Draw splits, e.g. speaker:0.8/0.1/0.1.")
+        str | None,
+        typer.Option("--split", metavar="RULE", help="Draw splits (speaker:0.8/0.1/0.1) or take a fold (session:5)."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of --split, and of made corpora (0).")] = None,
     hash_: Annotated[bool | None, typer.Option("--hash", help="Keep each medium's sha256.")] = None,
+    probe: Annotated[
+        bool | None, typer.Option("--probe/--no-probe", help="Open every medium: its length, and whether it decodes.")
+    ] = None,
+    check: Annotated[
+        bool | None,
+        typer.Option("--check", help="Compare with the release's known counts; exit code 4 if they differ."),
+    ] = None,
     dry_run: Annotated[bool | None, typer.Option("--dry-run", help="Read and count; write nothing.")] = None,
     set_: Set = None,
     data: Data = None,
@@ -48,6 +57,8 @@ def prepare(
         "split": split,
         "seed": seed,
         "hash": hash_,
+        "probe": probe,
+        "check": check,
         "dry_run": dry_run,
         "data": data,
     }
@@ -55,16 +66,11 @@ def prepare(
     row = summary.row()
     if json:
         show_json(row)
-        return
-    _table(row)
-    if summary.without_media:
-        say(f"{summary.without_media} clips have no media here: they are usable for text only")
-    if summary.excluded:
-        say(f"{summary.excluded} units were left out; excluded.jsonl says why")
-    dropped = row["dropped_labels"]
-    if dropped:
-        which = ", ".join(f"{label} {count}" for label, count in dropped.items())
-        say(f"{sum(dropped.values())} segments have a label without a canonical class under this policy: {which}")
+    else:
+        _table(row)
+        _notes(row)
+    if row.get("check"):
+        _judge(row)
     if summary.folder:
         say(f"next: mer extract --corpora {summary.corpus}")
 
@@ -74,4 +80,45 @@ def _table(row: dict[str, Any]) -> None:
     labels = sorted({label for counts in row["segments"].values() for label in counts})
     cells = [[label, *(row["segments"][split].get(label, 0) for split in splits)] for label in labels]
     cells.append(["all", *(sum(row["segments"][split].values()) for split in splits)])
-    show_table(["label", *splits], cells, f"{row['corpus']}: {row['speakers']} speakers")
+    cells.append(["hours", *(f"{row['hours'][split]:.2f}" for split in splits)])
+    cells.append(["speakers", *(row["speakers"][split] or "-" for split in splits)])
+    show_table(["label", *splits], cells, row["corpus"])
+    check = row.get("check")
+    if check and check["expected"]:
+        cells = [
+            [
+                one["part"],
+                one["label"],
+                one["expected"],
+                one["found"],
+                "" if one["expected"] in (None, one["found"]) else "differs",
+            ]
+            for one in check["expected"]
+        ]
+        show_table(["part", "label", "expected", "found", ""], cells, "check")
+
+
+def _notes(row: dict[str, Any]) -> None:
+    if row["layout"]:
+        say(f"layout: {row['layout']}")
+    if row["clips_without_media"]:
+        say(f"{row['clips_without_media']} clips have no media here: they are usable for text only")
+    if row["excluded"]:
+        say(f"{row['excluded']} units were left out; excluded.jsonl says why")
+    dropped = row["dropped_labels"]
+    if dropped:
+        which = ", ".join(f"{label} {count}" for label, count in dropped.items())
+        say(f"{sum(dropped.values())} segments have a label without a canonical class under this policy: {which}")
+
+
+def _judge(row: dict[str, Any]) -> None:
+    """Say what ``--check`` found; raises ``DataError`` where something differs that should not."""
+    check = row["check"]
+    if check["expected"] is None:
+        say("check: nothing is known of how many segments this corpus should have")
+    for warning in check["warnings"]:
+        say(f"check: {warning}")
+    if check["faults"]:
+        raise DataError(f"'{row['corpus']}' is not as released: {'; '.join(check['faults'])}")
+    if check["expected"]:
+        say("check: as released")
