@@ -11,7 +11,19 @@ import typer
 
 from mercli.cli.options import out, say
 
-COMMANDS = ("predict", "prepare", "extract", "train", "loco", "report", "finetune", "list", "presets", "doctor")
+COMMANDS = (
+    "predict",
+    "prepare",
+    "extract",
+    "train",
+    "loco",
+    "report",
+    "finetune",
+    "audit",
+    "list",
+    "presets",
+    "doctor",
+)
 
 app = typer.Typer(
     name="mer",

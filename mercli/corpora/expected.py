@@ -79,12 +79,12 @@ class Tally:
         wanted = self.expected.counts if self.expected else {}
         for part in [*wanted, *sorted(set(self.counts) - set(wanted))]:
             found, labels = self.counts.get(part, Counter()), dict(wanted.get(part, {}))
-            total = labels.pop(TOTAL, None)
+            total = labels.pop(TOTAL, sum(labels.values()) if labels else None)
             for label in [*labels, *sorted(set(found) - set(labels))]:
                 # a part whose size alone is known says nothing of its labels
                 known = labels.get(label, 0 if labels else None) if part in wanted else None
                 rows.append(Row(part, label, known, found[label]))
-            rows.append(Row(part, TOTAL, total if total is not None else (sum(labels.values()) or None), found.total()))
+            rows.append(Row(part, TOTAL, total, found.total()))
         return rows
 
     def faults(self) -> list[str]:

@@ -68,7 +68,8 @@ def _read(path: Path) -> dict[tuple[Any, ...], Probe]:
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
             row = json.loads(line)
-            known[tuple(row.pop("medium"))] = Probe(**row)
+            key = tuple(row.pop("medium"))
+            known[key] = Probe(**row)
         except (ValueError, KeyError, TypeError):
             continue
     return known
