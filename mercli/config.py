@@ -96,6 +96,7 @@ class FitConfig(Config):
     weight_decay: float = Field(default=1e-2, ge=0)
     modality_dropout: float = Field(default=0.2, ge=0, lt=1)
     device: str = "auto"
+    allow_leak: bool = False
 
 
 class TrainConfig(FitConfig):

@@ -79,3 +79,16 @@ def policy_name(choices: Mapping[str, str] | None = None) -> str:
     """Return how a policy is named in reports: ``canonical-7/1`` and every choice that differs from the default."""
     changed = [f"{k}={v}" for k, v in sorted((choices or {}).items()) if DEFAULT_POLICY.get(k) != v]
     return "/".join([CANONICAL.name, POLICY_VERSION]) + "".join(f" {change}" for change in changed)
+
+
+def scheme_of(maps: Iterable[LabelMap]) -> LabelScheme:
+    """Return the canonical classes, and those that a policy keeps as their own (``calm=own``) behind them, by name."""
+    own = sorted({name for one in maps for name in one.table.values() if name} - set(CANONICAL.names))
+    if not own:
+        return CANONICAL
+    return LabelScheme("+".join([CANONICAL.name, *own]), "one-of", (*CANONICAL.names, *own))
+
+
+def is_canonical(scheme: LabelScheme) -> bool:
+    """Tell whether a scheme is the seven classes, with or without some that a policy keeps as their own."""
+    return scheme.names[: len(CANONICAL.names)] == CANONICAL.names

@@ -115,6 +115,9 @@ def out(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+AllowLeak = Annotated[
+    bool | None, typer.Option("--allow-leak", help="Train although parts that should be apart share data.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Warnings only.")]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more.")]

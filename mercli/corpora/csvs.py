@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +16,17 @@ from mercli.errors import DataError
 def decode(path: Path) -> str:
     """Return a csv's text: UTF-8, else cp1252; stray C1 controls are read through cp1252 as the tar's copies need.
 
-    Raises ``DataError`` where the file cannot be read.
+    A name that ends in ``.gz`` is unpacked. Raises ``DataError`` where the file cannot be read.
     """
     try:
         raw = path.read_bytes()
     except OSError as fault:
         raise DataError(f"'{path}' cannot be read: {fault.strerror}") from fault
+    if path.suffix.lower() == ".gz":
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as fault:
+            raise DataError(f"'{path}' is no whole gzip file ({fault})", f"gzip --test '{path}'") from fault
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:

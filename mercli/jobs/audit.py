@@ -10,6 +10,7 @@ from itertools import combinations
 from pathlib import Path
 
 from mercli import log
+from mercli.config import FitConfig
 from mercli.contracts import Folds
 from mercli.corpora import audit as checks
 from mercli.corpora import manifest
@@ -87,3 +88,15 @@ def _contents(held: Sequence[manifest.Manifest], hashing: bool) -> Mapping[str, 
 def _digest(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def refuse_leaks(config: FitConfig) -> None:
+    """Raise ``DataError`` where the corpora of a training leak, unless the config allows it; no medium is read."""
+    leaks = audit(Path(config.data), config.corpora, hashing=False).leaks
+    if not leaks:
+        return
+    first = leaks[0]
+    message = f"'{first.left}' and '{first.right}' share {first.count} of {first.of} {first.what}s, which must be apart"
+    if not config.allow_leak:
+        raise DataError(message, f"mer audit --corpora {' '.join(config.corpora)}; --allow-leak trains all the same")
+    log.logger.warning("%s; trained all the same: no figure of this run is speaker- or clip-independent", message)

@@ -25,10 +25,11 @@ Window = tuple[float, float]
 
 @dataclass(frozen=True)
 class Medium:
-    """A file and the modalities that are taken from it."""
+    """A file, the modalities that are taken from it, and the second of it at which the clip begins."""
 
     path: Path
     modalities: tuple[str, ...]
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)

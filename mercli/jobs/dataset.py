@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mercli.config import FitConfig
-from mercli.corpora import manifest
+from mercli.corpora import audit, manifest
 from mercli.errors import ConfigError, DataError
 from mercli.fusion.batch import Examples
 from mercli.fusion.calibration import log_frequencies
 from mercli.jobs import encoding
 from mercli.jobs.extract import stores
-from mercli.labels import CANONICAL, POLICIES, VARIANTS
+from mercli.labels import CANONICAL, POLICIES, VARIANTS, is_canonical, scheme_of
 from mercli.types import FeatureBundle, LabelScheme, Segment
 
 
@@ -37,6 +37,15 @@ class CorpusData:
     def rows(self, split: str | None) -> list[int]:
         """Return the indices of a split, or of everything."""
         return [i for i, segment in enumerate(self.segments) if split is None or segment.split == split]
+
+    def only(self, rows: Sequence[int]) -> CorpusData:
+        """Return the corpus with these segments only."""
+        return replace(
+            self,
+            segments=[self.segments[i] for i in rows],
+            bundles=[self.bundles[i] for i in rows],
+            targets=[self.targets[i] for i in rows],
+        )
 
     def log_prior(self, classes: int) -> np.ndarray:
         """Return the log class frequencies (K,) of the training split (of everything where there is none)."""
@@ -71,6 +80,19 @@ class Data:
         table = np.asarray(priors, np.float32) if prior and priors else None
         return Examples(bundles, tuple(self.dims), np.asarray(targets, np.int64), names, table)
 
+    def without_texts_of(self, name: str) -> tuple[Data, dict[str, int]]:
+        """Return the data whose other corpora lack every text of >= 5 words that corpus ``name`` has, and how many.
+
+        Corpora of one source (EmoryNLP and MELD) share sentences word for word (DESIGN 7).
+        """
+        taken = {audit.fingerprint(segment) for segment in self.corpora[name].segments} - {None}
+        kept, counts = {}, {}
+        for other, corpus in self.corpora.items():
+            rows = [i for i, s in enumerate(corpus.segments) if other == name or audit.fingerprint(s) not in taken]
+            counts[other] = len(corpus.segments) - len(rows)
+            kept[other] = corpus.only(rows) if counts[other] else corpus
+        return replace(self, corpora=kept), {other: count for other, count in counts.items() if count}
+
     def segments(self, parts: Sequence[tuple[str, str | None]]) -> list[Segment]:
         """Return the segments of (corpus, split) parts in the order of ``examples``."""
         return [self.corpora[name].segments[i] for name, split in parts for i in self.corpora[name].rows(split)]
@@ -90,7 +112,7 @@ def load(config: FitConfig) -> Data:
     return Data(
         corpora,
         scheme,
-        str(held[0].card.get("policy", scheme.name)) if scheme is CANONICAL else scheme.name,
+        _policy(held) if is_canonical(scheme) else scheme.name,
         dict(encoders.keys),
         {modality: encoder.dim for modality, encoder in encoders.encoders.items()},
         {modality: encoder.trained_on for modality, encoder in encoders.encoders.items()},
@@ -103,9 +125,19 @@ def _scheme(held: Sequence[manifest.Manifest]) -> LabelScheme:
         return held[0].scheme
     mapped = [m.label_map is not None and any(m.label_map.table.values()) for m in held]
     if all(mapped):
-        return CANONICAL
+        return scheme_of([m.label_map for m in held if m.label_map])
     names = ", ".join(m.name for m, fits in zip(held, mapped, strict=True) if not fits)
     raise DataError(f"no label of {names} fits the scheme '{CANONICAL.name}'", "train on one such corpus alone")
+
+
+def _policy(held: Sequence[manifest.Manifest]) -> str:
+    """Return the policy of the corpora's labels; where they differ, each with its corpora."""
+    named: dict[str, list[str]] = {}
+    for one in held:
+        named.setdefault(str(one.card.get("policy", CANONICAL.name)), []).append(one.name)
+    if len(named) == 1:
+        return next(iter(named))
+    return "; ".join(f"{policy} ({', '.join(names)})" for policy, names in named.items())
 
 
 def _known(held: manifest.Manifest) -> bool:
@@ -153,7 +185,7 @@ def _label(segment: Segment, held: manifest.Manifest, scheme: LabelScheme) -> st
     raw = segment.labels.get(held.scheme.name)
     if raw is None:
         return None
-    mapped = held.label_map.table.get(str(raw)) if scheme is CANONICAL and held.label_map else str(raw)
+    mapped = held.label_map.table.get(str(raw)) if is_canonical(scheme) and held.label_map else str(raw)
     return mapped if mapped in scheme.names else None
 
 

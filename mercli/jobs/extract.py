@@ -62,7 +62,7 @@ def fingerprints(held: manifest.Manifest) -> dict[str, str]:
     prints = {}
     for segment in held.segments():
         clip = clips[segment.clip_id]
-        media_of = (clip.video, clip.audio, clip.image, clip.sha256)
+        media_of = (clip.video, clip.audio, clip.image, clip.sha256, clip.meta.get("offset"))
         said = (segment.text, segment.language, segment.text_trust, segment.words)
         made_of = (segment.start, segment.end, segment.region, said, segment.masked, media_of)
         prints[segment.id] = hashlib.sha256(json_line(made_of).encode()).hexdigest()[:12]
@@ -192,9 +192,14 @@ def _media(unit: Unit) -> tuple[Medium, ...]:
     """Return the clip's media with what is taken from each: sound from a file of its own where there is one."""
     clip = unit.clip
     seen = ("face",) if clip.audio else ("audio", "face")
-    gives = ((clip.video, seen), (clip.audio, ("audio",)), (clip.image, ("face",)))
-    wanted = [(path, tuple(m for m in modalities if m in unit.lacking)) for path, modalities in gives if path]
-    return tuple(Medium(unit.root / path, modalities) for path, modalities in wanted if modalities)
+    offsets = clip.meta.get("offset", {})  # where a release cut the sound into utterances and left the video whole
+    gives = (("video", clip.video, seen), ("audio", clip.audio, ("audio",)), ("image", clip.image, ("face",)))
+    media = [
+        Medium(unit.root / path, tuple(m for m in modalities if m in unit.lacking), offsets.get(kind, 0.0))
+        for kind, path, modalities in gives
+        if path
+    ]
+    return tuple(medium for medium in media if medium.modalities)
 
 
 def _path(unit: Unit, relative: str | None) -> Path | None:
@@ -215,8 +220,9 @@ def _cut(
         groups.setdefault((modalities, segment.region), []).append(index)
     for (modalities, region), members in groups.items():
         part = replace(medium, modalities=modalities)
-        for piece in cut(part, [windows[i] for i in members], encoders.settings, face, region):
-            yield members[piece.window], piece
+        placed = [(start + medium.offset, end + medium.offset) for start, end in (windows[i] for i in members)]
+        for piece in cut(part, placed, encoders.settings, face, region):
+            yield members[piece.window], replace(piece, start=piece.start - medium.offset)
 
 
 def _write(own: Mapping[str, Store], bundles: list[FeatureBundle]) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mercli import log, rundir
 from mercli.config import LocoConfig
-from mercli.jobs import dataset, fitting
+from mercli.jobs import audit, dataset, fitting
 from mercli.types import Prediction
 
 
@@ -25,6 +25,7 @@ class Loco:
 
 def loco(config: LocoConfig) -> Loco:
     """Train on the others' train splits (early stopping on their dev), score each held-out corpus (DESIGN 7)."""
+    audit.refuse_leaks(config)
     data = dataset.load(config)
     run = rundir.create(Path(config.runs), f"loco-{config.head.name}", config.model_dump())
     rows: list[dict[str, Any]] = []
@@ -51,7 +52,8 @@ def _fold(
     learn: list[fitting.Part] = [(name, "train") for name in others]
     choose: list[fitting.Part] = [(name, "dev") for name in others]
     seeds = range(config.seed, config.seed + config.seeds)
-    fits = [fitting.fit(config, data, learn, choose, seed) for seed in seeds]
+    apart, left_out = data.without_texts_of(held_out)
+    fits = [fitting.fit(config, apart, learn, choose, seed) for seed in seeds]
     split = "test" if config.score == "test" and data.corpora[held_out].rows("test") else None
     target: list[fitting.Part] = [(held_out, split)]
     log_p = [fit.log_probabilities(data, target) for fit in fits]
@@ -70,6 +72,7 @@ def _fold(
         "trained_on": others,
         "split": split or "all",
         "seen_by": fitting.seen(data, held_out, None),
+        "same_texts_left_out": left_out,
         "held_out": outside,
         "others_test": at_home,
     }

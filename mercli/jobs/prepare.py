@@ -119,7 +119,7 @@ def prepare(config: PrepareConfig) -> Summary:
         "root": str(base),
         "scheme": reader.scheme,
         **facts,
-        "separates": reader.facts.separates,
+        "separates": reader.facts.separates or _promised(config.split),
         "known": reader.facts.known,
         "folds": reader.facts.folds,
         **({"splits": f"{config.split} seed {config.seed}"} if config.split else {}),
@@ -143,6 +143,12 @@ def prepare(config: PrepareConfig) -> Summary:
         else:
             manifest.write(folder, card, counted)
     return summary
+
+
+def _promised(split: str | None) -> tuple[str, ...]:
+    """Return what a drawn split keeps apart, for a corpus that promises nothing itself."""
+    group = (split or "").partition(":")[0]
+    return (group,) if group in ("speaker", "dialogue") else ()
 
 
 def _begun(reader: CorpusReader, root: Path, name: str) -> Items:

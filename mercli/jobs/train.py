@@ -10,7 +10,7 @@ import numpy as np
 
 from mercli import log, rundir
 from mercli.config import TrainConfig
-from mercli.jobs import dataset, fitting
+from mercli.jobs import audit, dataset, fitting
 from mercli.types import Prediction
 
 
@@ -25,6 +25,7 @@ class Trained:
 
 def train(config: TrainConfig) -> Trained:
     """Train on the train splits, choose on dev, score test; the bundle is the seed that is best on dev."""
+    audit.refuse_leaks(config)
     data = dataset.load(config)
     run = rundir.create(Path(config.runs), f"train-{config.head.name}", config.model_dump())
     learn = [(name, "train") for name in config.corpora]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 
@@ -122,3 +123,30 @@ def test_nothing_prepared_is_told_with_a_command(mer, tmp_path):
     answer = mer("audit", "--data", tmp_path)
     assert answer.code == 4
     assert "mer prepare" in answer.err
+
+
+def test_a_random_split_of_cremad_has_all_its_actors_on_both_sides(mer, shared_data, tmp_path):
+    table = gzip.decompress((shared_data / "labels_only" / "cremad_summaryTable.csv.gz").read_bytes())
+    (tmp_path / "processedResults").mkdir()
+    (tmp_path / "processedResults" / "summaryTable.csv").write_bytes(table)
+    words = ("prepare", "--corpus", "cremad", "--root", tmp_path, "--data", tmp_path / "data", "-q")
+    assert mer(*words).code == 0
+    assert mer("audit", "--data", tmp_path / "data").code == 0
+    assert mer(*words, "--split", "clip:0.75/0/0.25").code == 0
+    answer = mer("audit", "--data", tmp_path / "data", "--json")
+    assert answer.code == 4
+    (leak,) = [row for row in json.loads(answer.out)["findings"] if row["kind"] == "leak"]
+    assert (leak["what"], leak["count"], leak["of"]) == ("speaker", 91, 91)
+    assert "twelve fixed sentences" in json.dumps(json.loads(answer.out)["notes"])
+
+
+def test_a_speaker_split_that_somebody_broke_by_hand_is_found(tmp_path):
+    write_csv(tmp_path / "one", [(f"{i}.wav", "joy", "", f"s{i % 5}") for i in range(20)])
+    for i in range(20):
+        (tmp_path / "one" / f"{i}.wav").write_bytes(bytes([i]) * 2000)
+    flags = {"corpus.name": "csv", "root": str(tmp_path / "one"), "name": "one", "data": str(tmp_path / "data")}
+    prepare(config.resolve(config.PrepareConfig, {**flags, "probe": False, "split": "speaker:0.6/0.2/0.2"}))
+    assert job.audit(tmp_path / "data", ()).leaks == []
+    path = tmp_path / "data/one/segments.jsonl"
+    path.write_text(path.read_text().replace('"split": "dev"', '"split": "test"', 1))
+    assert {leak.what for leak in job.audit(tmp_path / "data", ()).leaks} == {"speaker"}

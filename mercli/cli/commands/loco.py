@@ -9,6 +9,7 @@ import typer
 from mercli.cli.commands.train import COLUMNS, Head, Seeds, cells, legend
 from mercli.cli.listing import show_json, show_table
 from mercli.cli.options import (
+    AllowLeak,
     Command,
     Corpora,
     Data,
@@ -40,6 +41,7 @@ def loco(
         str | None, typer.Option("--score", metavar="test|all", help="Score the held-out test split, or all of it.")
     ] = None,
     device: Device = None,
+    allow_leak: AllowLeak = None,
     set_: Set = None,
     data: Data = None,
     runs: Runs = None,
@@ -60,6 +62,7 @@ def loco(
         "head.name": head,
         "modalities": modalities,
         "seeds": seeds,
+        "allow_leak": allow_leak,
         "score": score,
         "device": device,
         "data": data,
@@ -83,6 +86,9 @@ def loco(
         )
     show_table(["held out", "split", *COLUMNS, "classes", "others' test UAR"], rows)
     legend([fold["seen_by"] for fold in result.rows])
+    for fold in result.rows:
+        for name, count in fold["same_texts_left_out"].items():
+            say(f"{fold['corpus']}: {count} segments of {name} with the same words were left out of training")
     if result.mean_uar is not None:
         say(f"mean UAR over corpora that no encoder has seen: {result.mean_uar:.3f}")
     say(f"run: {result.run}")

@@ -8,6 +8,7 @@ import typer
 
 from mercli.cli.listing import show_json, show_table
 from mercli.cli.options import (
+    AllowLeak,
     Command,
     Corpora,
     Data,
@@ -39,6 +40,7 @@ def train(
     modalities: Modalities = None,
     seeds: Seeds = None,
     device: Device = None,
+    allow_leak: AllowLeak = None,
     set_: Set = None,
     data: Data = None,
     runs: Runs = None,
@@ -59,6 +61,7 @@ def train(
         "head.name": head,
         "modalities": modalities,
         "seeds": seeds,
+        "allow_leak": allow_leak,
         "device": device,
         "data": data,
         "runs": runs,

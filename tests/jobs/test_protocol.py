@@ -1,0 +1,113 @@
+"""Training refuses data that leak, and what a held-out corpus says never trains the model that is scored on it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mercli import config
+from mercli.jobs import dataset, loco, train
+from mercli.jobs.extract import extract
+from mercli.jobs.prepare import prepare
+from mercli.labels import CANONICAL
+from mercli.rundir import read_lines
+
+SHARED = "nobody ever told me that the train was late"
+
+
+def settings(model, tmp_path, *sets, corpora, **flags):
+    common = {
+        "corpora": corpora,
+        "data": str(tmp_path / "data"),
+        "runs": str(tmp_path / "runs"),
+        "modalities": ["text"],
+    }
+    kept = {k: v for k, v in (common | flags).items() if k in model.model_fields}
+    return config.resolve(model, kept, preset="weightless", sets=sets)
+
+
+def texts(tmp_path, name, rows, **options):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "list.csv").write_text("text,label,split,speaker\n" + "".join(",".join(row) + "\n" for row in rows))
+    flags = {"corpus.name": "csv", "root": str(folder), "name": name, "data": str(tmp_path / "data")}
+    prepare(config.resolve(config.PrepareConfig, flags, sets=[f"{k}={v}" for k, v in options.items()]))
+    extract(settings(config.ExtractConfig, tmp_path, corpora=[name]))
+
+
+def rows(name, *, speaker="{split}", extra=()):
+    lines = []
+    for number in range(36):
+        split = ("train", "dev", "test")[number % 3]
+        label, word = (("joy", "glad"), ("sadness", "lost"), ("calm", "quiet"))[number // 12]
+        lines.append((f"{name} {word} number {number}", label, split, f"{name}{speaker.format(split=split)}"))
+    return [*lines, *extra]
+
+
+@pytest.mark.parametrize("command", ["train", "loco"])
+def test_a_corpus_whose_splits_leak_is_refused_unless_told_otherwise(mer, tmp_path, command):
+    texts(tmp_path, "good", rows("good"))
+    texts(tmp_path, "bad", rows("bad"))
+    path = tmp_path / "data/bad/corpus.yaml"
+    path.write_text(path.read_text().replace("separates: []", "separates: [speaker]"))
+    segments = tmp_path / "data/bad/segments.jsonl"
+    segments.write_text(segments.read_text().replace('"speaker": "badtest"', '"speaker": "badtrain"'))
+    words = (command, "--corpora", "good", "bad", "--preset", "weightless", "--modalities", "text", "--set", "epochs=1")
+    places = ("--data", tmp_path / "data", "--runs", tmp_path / "runs")
+    answer = mer(*words, *places)
+    assert answer.code == 4
+    assert "'bad/train' and 'bad/test' share 1 of 1 speakers" in answer.err
+    assert "mer audit" in answer.err
+    extract(settings(config.ExtractConfig, tmp_path, corpora=["good", "bad"]))
+    answer = mer(*words, *places, "--allow-leak")
+    assert answer.code == 0, answer.err
+    assert "trained all the same" in answer.err
+
+
+def test_sentences_of_the_held_out_corpus_leave_the_training_side_and_are_counted(tmp_path):
+    texts(
+        tmp_path,
+        "one",
+        rows("one", extra=[(SHARED, "joy", "train", "onetrain"), ("too short", "joy", "dev", "onedev")]),
+    )
+    texts(
+        tmp_path,
+        "two",
+        rows("two", extra=[(SHARED.upper(), "joy", "test", "twotest"), ("too short", "joy", "test", "twotest")]),
+    )
+    fit = settings(config.LocoConfig, tmp_path, "epochs=1", corpora=["one", "two"])
+    data = dataset.load(fit)
+    apart, counts = data.without_texts_of("two")
+    assert counts == {"one": 1}
+    assert SHARED not in [segment.text for segment in apart.corpora["one"].segments]
+    assert (
+        len(apart.corpora["one"].targets) == len(apart.corpora["one"].bundles) == len(data.corpora["one"].targets) - 1
+    )
+    assert apart.corpora["two"] is data.corpora["two"]
+    done = loco.loco(fit)
+    assert [row["same_texts_left_out"] for row in done.rows] == [{"two": 1}, {"one": 1}]
+
+
+def test_a_policy_may_keep_a_class_of_its_own(tmp_path):
+    texts(tmp_path, "one", rows("one"), calm="own")
+    fit = settings(config.TrainConfig, tmp_path, "epochs=2", corpora=["one"])
+    data = dataset.load(fit)
+    assert data.scheme.names == (*CANONICAL.names, "calm")
+    assert data.scheme.name == "canonical-7+calm"
+    assert data.policy == "canonical-7/1 calm=own"
+    assert sorted(set(data.corpora["one"].targets)) == [1, 2, 7]
+    done = train.train(fit)
+    labels = {row["target"] for row in read_lines(done.run / "predictions.jsonl")}
+    assert labels == {"happy", "sad", "calm"}
+    assert json.loads((done.run / "bundle/bundle.json").read_text())["scheme"]["names"][-1] == "calm"
+
+
+def test_corpora_of_two_policies_are_named_with_theirs(tmp_path):
+    texts(tmp_path, "one", rows("one"), calm="own")
+    texts(tmp_path, "two", rows("two"))
+    data = dataset.load(settings(config.TrainConfig, tmp_path, corpora=["one", "two"]))
+    assert data.policy == "canonical-7/1 calm=own (one); canonical-7/1 (two)"
+    calm = data.scheme.names.index("calm")
+    assert calm in data.corpora["one"].targets
+    assert calm not in data.corpora["two"].targets
