@@ -14,7 +14,7 @@ from typing import Any
 HERE = Path(__file__).parent
 COMMANDS = (
     ("predict",), ("prepare",), ("extract",), ("train",), ("loco",), ("report",), ("report", "confusion"),
-    ("finetune",), ("list",), ("presets",), ("presets", "show"), ("presets", "copy"), ("presets", "check"), ("doctor",),
+    ("finetune",), ("audit",), ("list",), ("presets",), ("presets", "show"), ("presets", "copy"), ("presets", "check"), ("doctor",),
 )  # fmt: skip
 
 

@@ -49,6 +49,9 @@ VARIANTS = {
     "peaceful": "calm",
 }
 
+UNDECIDED = ("tie", "several", "undecided", "xxx", "oth", "other", "others")
+"""What corpora write where raters agreed on no single class of the corpus: never a class to learn."""
+
 _TO_CANONICAL = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}
 
 

@@ -172,7 +172,7 @@ def _rows(table: Path, *needed: str) -> list[tuple[int, dict[str, str]]]:
             f"'{table}' has no column '{absent[0]}'; columns found: {', '.join(header) or 'none'}",
             "mer prepare --corpus cremad --root DIR-OF-CREMA-D",
         )
-    return rows
+    return list(rows)
 
 
 def _votes(table: Path | None, labels: Labels) -> tuple[dict[str, dict[str, str]], list[Excluded]]:

@@ -1,48 +1,97 @@
-"""Csv files as corpora ship them: read whole, of mixed encodings, with line breaks inside quoted fields."""
+"""Csv files as corpora ship them: streamed, of mixed encodings, packed or not, line breaks inside quoted fields."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from mercli.errors import DataError
 
+CHUNK = 1 << 20
+_STRAY = re.compile("[\x80-\x9f]")
+
 
 def decode(path: Path) -> str:
-    """Return a csv's text: UTF-8, else cp1252; stray C1 controls are read through cp1252 as the tar's copies need.
+    """Return a text file's content: UTF-8, else cp1252; stray C1 controls are read through cp1252.
 
-    A name that ends in ``.gz`` is unpacked. Raises ``DataError`` where the file cannot be read.
+    Copies from a corpus's tar need the latter. A name that ends in ``.gz`` is unpacked. Raises ``DataError`` where the
+    file cannot be read.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as fault:
-        raise DataError(f"'{path}' cannot be read: {fault.strerror}") from fault
-    if path.suffix.lower() == ".gz":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as fault:
-            raise DataError(f"'{path}' is no whole gzip file ({fault})", f"gzip --test '{path}'") from fault
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252", errors="replace")
-    return re.sub("[\x80-\x9f]", lambda m: m[0].encode("latin-1").decode("cp1252", errors="replace"), text)
+    return "".join(lines(path))
 
 
-def records(path: Path, delimiter: str = ",") -> tuple[Sequence[str], list[tuple[int, dict[str, str]]]]:
-    """Return the header, and each row by column with the number of its last line; absent fields are empty.
+def lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file, ends kept, decoded as ``decode`` does; raises ``DataError`` as it does."""
+    encoding = _encoding(path)
+    with _opened(path) as file, io.TextIOWrapper(file, encoding, errors="replace", newline="") as text:
+        for line in text:
+            yield _STRAY.sub(_repaired, line) if not line.isascii() else line
+
+
+def records(path: Path, delimiter: str = ",") -> tuple[Sequence[str], Iterator[tuple[int, dict[str, str]]]]:
+    """Return the header, and a stream of rows by column with the number of their last line; absent fields are empty.
 
     Raises ``DataError`` where the file cannot be read or is no csv.
     """
-    reader = csv.DictReader(io.StringIO(decode(path), newline=""), delimiter=delimiter)
+    reader = csv.reader(lines(path), delimiter=delimiter)
+    rows = _rows(path, reader)
+    _, header = next(rows, (0, []))
+    names = tuple(header)
+    return names, ((number, _record(names, row)) for number, row in rows)
+
+
+def _record(names: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+    return (
+        dict.fromkeys(names, "") | dict(zip(names, row, strict=False))
+        if len(row) < len(names)
+        else dict(zip(names, row, strict=False))
+    )
+
+
+def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
     try:
-        header = tuple(reader.fieldnames or ())
-        rows = [(reader.line_num, {column: row[column] or "" for column in header}) for row in reader]
+        for row in reader:
+            if row:
+                yield reader.line_num, row
     except csv.Error as fault:
-        raise DataError(f"'{path}' line {reader.line_num + 1}: no csv ({fault})") from fault
-    return header, rows
+        raise DataError(f"'{path}' line {reader.line_num}: no csv ({fault})") from fault
+
+
+def _repaired(match: re.Match[str]) -> str:
+    return match[0].encode("latin-1").decode("cp1252", errors="replace")
+
+
+def _encoding(path: Path) -> str:
+    """Return ``utf-8-sig`` where the whole file is UTF-8, else ``cp1252``."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with _opened(path) as file:
+        try:
+            while chunk := file.read(CHUNK):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "cp1252"
+    return "utf-8-sig"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            if path.suffix.lower() == ".gz":
+                with gzip.open(file) as unpacked:
+                    yield unpacked  # type: ignore[misc]
+            else:
+                yield file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as fault:
+        raise DataError(f"'{path}' is no whole gzip file ({fault})", f"gzip --test '{path}'") from fault
+    except OSError as fault:
+        raise DataError(f"'{path}' cannot be read: {fault.strerror or fault}") from fault

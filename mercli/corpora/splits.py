@@ -86,7 +86,8 @@ def assign(segments: Iterable[Segment], rule: SplitRule, seed: int) -> dict[str,
     """Return the split of each group: the largest first, each to the split whose classes lack it most."""
     groups: dict[str, Counter[str]] = {}
     for segment in segments:
-        label = "/".join(map(str, segment.labels.values()))
+        # values and many-of labels would make nearly every segment a class of its own
+        label = "/".join(value for value in segment.labels.values() if isinstance(value, str))
         groups.setdefault(group_of(segment, rule.group), Counter())[label] += 1
     total = sum(groups.values(), Counter[str]())
     order = sorted(groups)

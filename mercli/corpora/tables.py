@@ -94,14 +94,15 @@ class Table:
 
         Raises ``DataError`` naming a missing column with the columns found.
         """
-        rows = self._rows(self._table(root))
-        self.scheme = LabelScheme("csv", "one-of", tuple(sorted({r["label"] for _, r in rows if r["label"]})))
+        file = self._table(root)
+        # read twice, so that a million rows are never held at once: the labels must be known before the first segment
+        self.scheme = LabelScheme("csv", "one-of", tuple(sorted({r["label"] for _, r in self._rows(file)} - {""})))
         if not self.scheme.names:
             raise DataError(f"no row of the csv under '{root}' has a label")
         base = root if root.is_dir() else root.parent
         held: dict[str, str] = {}
         turns: dict[str, int] = {}
-        for number, row in rows:
+        for number, row in self._rows(file):
             medium = base / row["path"] if row.get("path") else None
             names = _names(row, number)
             fault = _fault(row, medium)
@@ -126,8 +127,8 @@ class Table:
             )
         return found[0]
 
-    def _rows(self, path: Path) -> list[tuple[int, dict[str, str]]]:
-        """Return each row with its line, by the names of the options; columns that the csv lacks are absent."""
+    def _rows(self, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield each row with its line, by the names of the options; columns that the csv lacks are absent."""
         header, rows = records(path, self.delimiter)
         needed = [self.columns["label"]]
         if self.columns["path"] not in header:
@@ -139,7 +140,8 @@ class Table:
                     "mer prepare --set label=COLUMN --set path=COLUMN",
                 )
         kept = {key: column for key, column in self.columns.items() if column in header}
-        return [(number, {key: row[column].strip() for key, column in kept.items()}) for number, row in rows]
+        for number, row in rows:
+            yield number, {key: row[column].strip() for key, column in kept.items()}
 
     def _segment(self, identity: str, clip_id: str, row: Mapping[str, str]) -> Segment:
         return Segment(

@@ -17,7 +17,7 @@ from mercli.fusion.batch import Examples
 from mercli.fusion.calibration import log_frequencies
 from mercli.jobs import encoding
 from mercli.jobs.extract import stores
-from mercli.labels import CANONICAL, POLICIES, VARIANTS, is_canonical, scheme_of
+from mercli.labels import CANONICAL, POLICIES, UNDECIDED, VARIANTS, is_canonical, scheme_of
 from mercli.types import FeatureBundle, LabelScheme, Segment
 
 
@@ -141,9 +141,11 @@ def _policy(held: Sequence[manifest.Manifest]) -> str:
 
 
 def _known(held: manifest.Manifest) -> bool:
-    """Tell whether every label of a corpus is a canonical class or one that a named policy speaks of."""
+    """Tell whether every label is a canonical class, one that a named policy speaks of, or no class at all."""
     table = held.label_map.table if held.label_map else {}
-    return bool(table) and all(to or label.strip().lower() in (*POLICIES, *VARIANTS) for label, to in table.items())
+    return bool(table) and all(
+        to or label.strip().lower() in (*POLICIES, *VARIANTS, *UNDECIDED) for label, to in table.items()
+    )
 
 
 def _corpus(

@@ -91,73 +91,98 @@ class Summary:
         }
 
 
+@dataclass(frozen=True)
+class _Raw:
+    """A raw corpus about to be read: its reader with the options, where it lies, and where its manifest goes."""
+
+    reader: CorpusReader
+    options: dict[str, Any]
+    root: Path
+    name: str
+    folder: Path
+
+    @property
+    def base(self) -> Path:
+        """What media paths are relative to."""
+        return self.root.parent if self.root.is_file() else self.root
+
+    def items(self) -> Items:
+        """Return the reader's stream once it has begun: the scheme of a generic corpus is known only then."""
+        items = self.reader.read(self.root, self.name)
+        first = next(items, None)
+        if first is None:
+            raise DataError(f"'{self.root}' holds no clip: its tables have no row")
+        return errata.applied(chain([first], items), self.reader.facts.errata)
+
+
 def prepare(config: PrepareConfig) -> Summary:
     """Read a corpus and write its manifest under ``config.data``; return what was found.
 
     Raises ``DataError`` where the root is not this corpus. Nothing is written inside the corpus, except by ``made``,
     which makes it.
     """
-    spec = registry.get("corpora", config.corpus.name)
-    options = dict(config.corpus.options)
-    if "seed" in spec.options():
-        options.setdefault("seed", config.seed)
-    reader: CorpusReader = registry.build("corpora", config.corpus.name, options=options)
-    root = Path(config.root).absolute()
-    name = config.name or (options.get("like", "meld") if hasattr(reader, "plan") else config.corpus.name)
-    folder = Path(config.data) / name
-    if hasattr(reader, "plan"):
-        _make(reader, root, folder)
-    base = root.parent if root.is_file() else root
-    table = _assigned(reader, root, name, config)
-    items = errata.applied(_begun(reader, root, name), reader.facts.errata)
-    facts = reader.card()  # asked for once reading has begun: a generic corpus knows its labels only then
-    card = {
-        "name": name,
-        "reader": config.corpus.name,
-        "version": spec.version,
-        "options": options,
-        "root": str(base),
-        "scheme": reader.scheme,
-        **facts,
-        "separates": reader.facts.separates or _promised(config.split),
-        "known": reader.facts.known,
-        "folds": reader.facts.folds,
-        **({"splits": f"{config.split} seed {config.seed}"} if config.split else {}),
-    }
-    expected = reader.facts.expected.get(str(facts.get("expected")))
-    tally = Tally(reader.scheme.name, expected) if config.check else None
-    summary = Summary(name, None if config.dry_run else folder, reader.scheme.name, card.get("label_map"))
-    summary.tally, summary.layout = tally, str(facts.get("layout") or "")
+    raw = _raw(config)
+    # a reading of its own, so that nothing is held
+    split = _assigned(raw, config) if config.split else None
+    items = raw.items()
+    card = _card(raw, config)
+    summary = Summary(raw.name, None if config.dry_run else raw.folder, raw.reader.scheme.name, card.get("label_map"))
+    summary.layout = str(card.get("layout") or "")
+    if config.check:
+        summary.tally = Tally(raw.reader.scheme.name, raw.reader.facts.expected.get(str(card.get("expected"))))
     with ExitStack() as stack:
         if config.probe:
-            prober = stack.enter_context(Prober(base, None if config.dry_run else folder))
+            prober = stack.enter_context(Prober(raw.base, None if config.dry_run else raw.folder))
             items = probed(items, prober)
-        items = tally.watch(items) if tally else items
-        if table is not None:
-            items = splits.applied(items, table)
-        items = _hash(items, base) if config.hash else items
+        items = summary.tally.watch(items) if summary.tally else items
+        items = splits.applied(items, split) if split else items
+        items = _hash(items, raw.base) if config.hash else items
         counted = _count(log.progress(items, "prepare", unit="items"), summary)
         if config.dry_run:
             for _ in counted:
                 pass
         else:
-            manifest.write(folder, card, counted)
+            manifest.write(raw.folder, card, counted)
     return summary
+
+
+def _raw(config: PrepareConfig) -> _Raw:
+    """Return the reader on its root; a made corpus is rendered first where it is not there."""
+    options = dict(config.corpus.options)
+    if "seed" in registry.get("corpora", config.corpus.name).options():
+        options.setdefault("seed", config.seed)
+    reader: CorpusReader = registry.build("corpora", config.corpus.name, options=options)
+    root = Path(config.root).absolute()
+    made = hasattr(reader, "plan")
+    name = config.name or (options.get("like", "meld") if made else config.corpus.name)
+    folder = Path(config.data) / name
+    if made:
+        _make(reader, root, folder)
+    return _Raw(reader, options, root, name, folder)
+
+
+def _card(raw: _Raw, config: PrepareConfig) -> dict[str, Any]:
+    """Return what ``corpus.yaml`` keeps; asked for once reading has begun."""
+    facts = raw.reader.facts
+    return {
+        "name": raw.name,
+        "reader": config.corpus.name,
+        "version": registry.get("corpora", config.corpus.name).version,
+        "options": raw.options,
+        "root": str(raw.base),
+        "scheme": raw.reader.scheme,
+        **raw.reader.card(),
+        "separates": facts.separates or _promised(config.split),
+        "known": facts.known,
+        "folds": facts.folds,
+        **({"splits": f"{config.split} seed {config.seed}"} if config.split else {}),
+    }
 
 
 def _promised(split: str | None) -> tuple[str, ...]:
     """Return what a drawn split keeps apart, for a corpus that promises nothing itself."""
     group = (split or "").partition(":")[0]
     return (group,) if group in ("speaker", "dialogue") else ()
-
-
-def _begun(reader: CorpusReader, root: Path, name: str) -> Items:
-    """Return the reader's stream once it has begun: the scheme of a generic corpus is known only then."""
-    items = reader.read(root, name)
-    first = next(items, None)
-    if first is None:
-        raise DataError(f"'{root}' holds no clip: its tables have no row")
-    return chain([first], items)
 
 
 def _make(reader: Any, root: Path, folder: Path) -> None:
@@ -177,12 +202,9 @@ def _count(items: Iterable[Clip | Segment | Excluded], summary: Summary) -> Item
         yield item
 
 
-def _assigned(reader: CorpusReader, root: Path, name: str, config: PrepareConfig) -> splits.Assignment | None:
-    """Return the split of each group where ``--split`` asks for one: a reading of its own, so that nothing is held."""
-    if not config.split:
-        return None
-    segments = (item for item in _begun(reader, root, name) if isinstance(item, Segment))
-    return splits.assigned(segments, config.split, reader.facts.folds, config.seed)
+def _assigned(raw: _Raw, config: PrepareConfig) -> splits.Assignment:
+    segments = (item for item in raw.items() if isinstance(item, Segment))
+    return splits.assigned(segments, config.split or "", raw.reader.facts.folds, config.seed)
 
 
 def _hash(items: Iterable[Clip | Segment | Excluded], root: Path) -> Items:

@@ -23,7 +23,7 @@ FLOORS = {
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 HEAVY = (
     "torch", "transformers", "mediapipe", "av", "cv2", "whisper", "sklearn", "matplotlib", "ray", "pandas", "numpy",
-    "pydantic", "scipy", "soundfile",
+    "pydantic", "scipy", "soundfile", "h5py", "openpyxl",
 )  # fmt: skip
 EXCEPTIONS = {("__main__", "cli")}  # `python -m mercli` is the command line
 

@@ -102,7 +102,7 @@ def _notes(row: dict[str, Any]) -> None:
     if row["layout"]:
         say(f"layout: {row['layout']}")
     if row["clips_without_media"]:
-        say(f"{row['clips_without_media']} clips have no media here: they are usable for text only")
+        say(f"{row['clips_without_media']} clips have no media here: only their text, where they have one, can be used")
     if row["excluded"]:
         say(f"{row['excluded']} units were left out; excluded.jsonl says why")
     dropped = row["dropped_labels"]
