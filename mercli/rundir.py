@@ -53,9 +53,19 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def _known_to_json(value: Any) -> Any:
+    known = plain(value)
+    if known is value:
+        raise TypeError(f"{type(value).__name__} has no form in JSON")
+    return known
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_known_to_json)
+
+
 def json_line(value: Any) -> str:
     """Return one JSON line without its newline; no NaN ever leaves."""
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def write_lines(path: Path, rows: Iterable[Any]) -> int:

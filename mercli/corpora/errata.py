@@ -13,17 +13,25 @@ def applied(
     items: Iterable[Clip | Segment | Excluded], errata: Sequence[Erratum]
 ) -> Iterator[Clip | Segment | Excluded]:
     """Yield the items with each erratum's note in its clips' ``meta`` and its reason in its segments' ``masked``."""
-    tables: dict[str, dict[str, list[Erratum]]] = {"clip": {}, "dialogue": {}}
+    clips: dict[str, list[Erratum]] = {}
+    dialogues: dict[str | None, list[Erratum]] = {}
     for erratum in errata:
         for identity in erratum.ids:
-            tables[erratum.by].setdefault(identity, []).append(erratum)
+            (clips if erratum.by == "clip" else dialogues).setdefault(identity, []).append(erratum)
     for item in items:
-        if isinstance(item, Clip) and item.id in tables["clip"]:
-            notes = [f"{erratum.kind}: {erratum.note}" for erratum in tables["clip"][item.id]]
-            item = replace(item, meta={**item.meta, "errata": [*item.meta.get("errata", ()), *notes]})
-        elif isinstance(item, Segment):
-            found = tables["clip"].get(item.clip_id, []) + tables["dialogue"].get(item.dialogue or "", [])
-            masks = {modality: f"{e.kind}: {e.note}" for e in found for modality in e.mask}
-            if masks:
-                item = replace(item, masked={**masks, **item.masked})
-        yield item
+        if isinstance(item, Clip):
+            yield _flagged(item, clips[item.id]) if item.id in clips else item
+        elif isinstance(item, Segment) and (item.clip_id in clips or item.dialogue in dialogues):
+            yield _masked(item, [*clips.get(item.clip_id, ()), *dialogues.get(item.dialogue, ())])
+        else:
+            yield item
+
+
+def _flagged(clip: Clip, errata: Sequence[Erratum]) -> Clip:
+    notes = [f"{erratum.kind}: {erratum.note}" for erratum in errata]
+    return replace(clip, meta={**clip.meta, "errata": [*clip.meta.get("errata", ()), *notes]})
+
+
+def _masked(segment: Segment, errata: Sequence[Erratum]) -> Segment:
+    masks = {modality: f"{erratum.kind}: {erratum.note}" for erratum in errata for modality in erratum.mask}
+    return replace(segment, masked={**masks, **segment.masked})

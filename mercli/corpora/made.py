@@ -9,8 +9,10 @@ class, so that no modality alone is enough.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from mercli import registry
 from mercli.contracts import CorpusReader, Excluded, Facts
@@ -70,4 +72,6 @@ class Made:
     def plan(self) -> Plan:
         """Return the files to write and the clips to render, the same for the same options."""
         layout = LAYOUTS[self.like]
-        return layout.plan(draw(layout, self.clips, self.strength, self.seed))
+        plan = layout.plan(draw(layout, self.clips, self.strength, self.seed))
+        grained = (replace(clip, grain=crc32(f"{self.like} {self.seed} {clip.path}".encode())) for clip in plan.clips)
+        return replace(plan, clips=tuple(grained))

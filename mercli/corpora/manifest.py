@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,8 +74,7 @@ def _build(kind: type[T], row: Mapping[str, Any], path: Path) -> T:
 
 def _row(item: Clip | Segment | Excluded) -> dict[str, Any]:
     """Return a row without the fields that hold nothing: manifests are read by people, too."""
-    row = {f.name: getattr(item, f.name) for f in fields(item)}
-    return {key: value for key, value in row.items() if value is not None and value not in ((), {})}
+    return {key: value for key, value in vars(item).items() if value or value == 0}
 
 
 def write(folder: Path, card: Mapping[str, Any], items: Iterable[Clip | Segment | Excluded]) -> None:

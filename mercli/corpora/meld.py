@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from mercli.corpora.media import missing, walk
 from mercli.errors import DataError
 from mercli.labels import canonical_map, policy_name
 from mercli.registry import plugin
-from mercli.types import Clip, LabelScheme, Segment
+from mercli.types import Clip, Label, LabelScheme, Segment
 
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 SPLITS = ("train", "dev", "test")
@@ -112,6 +114,7 @@ def _split_of(path: Path) -> str | None:
     return None
 
 
+@cache
 def speaker(name: str) -> str:
     """Return one name for each speaker: known misspellings, and couples in either order, are merged."""
     whole = " ".join(name.split())
@@ -121,9 +124,10 @@ def speaker(name: str) -> str:
 
 
 def _seconds(stamp: str) -> float:
-    hours, minutes, seconds = stamp.strip().replace(".", ",").split(":")
-    whole, _, milli = seconds.partition(",")
-    return int(hours) * 3600 + int(minutes) * 60 + int(whole) + int(milli or 0) / 1000
+    """Return the seconds of ``HH:MM:SS,mmm``; raises ``ValueError`` for another form."""
+    stamp = stamp.strip()
+    at = time.fromisoformat(stamp if stamp[2:3] == ":" else f"0{stamp}")
+    return at.hour * 3600 + at.minute * 60 + at.second + at.microsecond / 1e6
 
 
 def _read_split(
@@ -145,34 +149,44 @@ def _read_split(
         except ValueError as fault:
             yield Excluded(identity, f"line {number}: a number or time cannot be read ({fault})")
             continue
-        yield from _utterance(name, key, row, seconds, media.get(key), root)
+        found = media.get(key)
+        reason = missing(found.path if found else None)
+        path = None if found is None or reason else found.path.relative_to(root).as_posix()
+        meta: dict[str, Any] = {"seconds": seconds}
+        if seconds <= 0:
+            meta = {"errata": ["times: the row's end lies before its start"]}
+        if found and found.recut:
+            meta["recut"] = True
+        yield Clip(identity, name, video=path, meta=meta)
+        end = seconds if reason and seconds > 0 else None
+        yield _segment(f"{name}/{identity}/0", identity, key, row, label, end, reason)
 
 
-def _utterance(
-    name: str, key: tuple[str, int, int], row: Mapping[str, str], seconds: float, found: _Medium | None, root: Path
-) -> Iterator[Clip | Segment]:
-    split, dialogue, turn = key
-    identity = f"{split}/dia{dialogue}_utt{turn}"
-    reason = missing(found.path if found else None)
-    path = None if found is None or reason else found.path.relative_to(root).as_posix()
-    meta = {"seconds": seconds} if seconds > 0 else {"errata": ["times: the row's end lies before its start"]}
-    yield Clip(identity, name, video=path, meta={**meta, **({"recut": True} if found and found.recut else {})})
-    sentiment = (row.get("Sentiment") or "").strip().lower()
-    yield Segment(
-        id=f"{name}/{identity}/0",
+def _segment(
+    id: str,  # noqa: A002 - named as the field
+    identity: str,
+    key: tuple[str, int, int],
+    row: Mapping[str, str],
+    label: str,
+    end: float | None,
+    reason: str | None,
+) -> Segment:
+    labels: dict[str, Label] = {"meld": label}
+    sentiment = row.get("Sentiment", "").strip().lower()
+    if sentiment in SENTIMENT.names:
+        labels[SENTIMENT.name] = sentiment
+    return Segment(
+        id=id,
         clip_id=identity,
         start=0.0,
-        end=seconds if reason and seconds > 0 else None,
+        end=end,
         speaker=speaker(row["Speaker"]),
-        dialogue=f"{split}/dia{dialogue}",
-        turn=turn,
+        dialogue=f"{key[0]}/dia{key[1]}",
+        turn=key[2],
         text=row["Utterance"].strip(),
         text_source="corpus",
         language="en",
         masked={"audio": reason, "face": reason} if reason else {},
-        labels={
-            "meld": row["Emotion"].strip().lower(),
-            **({SENTIMENT.name: sentiment} if sentiment in SENTIMENT.names else {}),
-        },
-        split=split,
+        labels=labels,
+        split=key[0],
     )

@@ -153,7 +153,9 @@ def _sound(clip: MadeClip, form: _Format) -> Any:
     """Return the samples (N,) of a clip, one tone a shot, as its format takes them: float32 or int16."""
     import numpy as np
 
-    sound = np.concatenate([_tone(shot, last - first, form.rate) for shot, first, last in _spans(clip, form.rate)])
+    spans = _spans(clip, form.rate)
+    sound = np.concatenate([_tone(shot, last - first, form.rate) for shot, first, last in spans])
+    sound += np.random.default_rng(clip.grain).normal(0, 0.01, len(sound)).astype(np.float32)
     return np.round(sound * 32_767).astype(np.int16) if form.samples == "s16" else sound
 
 
@@ -167,6 +169,5 @@ def _tone(shot: Shot, count: int, rate: int) -> Any:
     time = np.arange(count) / rate
     pitch = 140 * 1.28**step * (1 + 0.004 * (shot.speaker % 6))
     tremolo = 1 + 0.5 * np.sin(2 * np.pi * (2 + step) * time)
-    noise = np.random.default_rng(shot.speaker * 7 + ORDER.index(shot.audio)).normal(0, 0.01, count)
     sound = sum(np.sin(2 * np.pi * pitch * k * time) / k for k in (1, 2, 3))
-    return (0.2 * tremolo * sound + noise).astype(np.float32)
+    return (0.2 * tremolo * sound).astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -30,9 +30,9 @@ class Summary:
     folder: Path | None
     scheme: str
     label_map: LabelMap | None = None
-    labels: dict[str, Counter[str]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    speakers: dict[str, set[str]] = field(default_factory=dict)
+    labels: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    speakers: dict[str, set[str | None]] = field(default_factory=lambda: defaultdict(set))
     dropped: Counter[str] = field(default_factory=Counter)
     without_media: int = 0
     excluded: int = 0
@@ -52,15 +52,15 @@ class Summary:
 
     def _add_segment(self, segment: Segment) -> None:
         split, label = segment.split or "(none)", str(segment.labels.get(self.scheme))
-        self.labels.setdefault(split, Counter())[label] += 1
+        self.labels[split][label] += 1
+        self.speakers[split].add(segment.speaker)
         if self.label_map and self.label_map.table.get(label) is None:
             self.dropped[label] += 1
-        self.speakers.setdefault(split, set()).update({segment.speaker} if segment.speaker else ())
-        clip = self._clip
-        end = segment.end
+        clip, end = self._clip, segment.end
         if end is None and clip:
             end = clip.duration if clip.duration is not None else clip.meta.get("seconds")
-        self.seconds[split] = self.seconds.get(split, 0.0) + max(0.0, (end or segment.start) - segment.start)
+        if end is not None and end > segment.start:
+            self.seconds[split] += end - segment.start
 
     def row(self) -> dict[str, Any]:
         """Return the summary for ``--json``."""
@@ -69,8 +69,8 @@ class Summary:
             "manifest": str(self.folder) if self.folder else None,
             "layout": self.layout,
             "segments": {split: dict(sorted(counts.items())) for split, counts in self.labels.items()},
-            "hours": {split: round(seconds / 3600, 3) for split, seconds in self.seconds.items()},
-            "speakers": {split: len(names) for split, names in self.speakers.items()},
+            "hours": {split: round(self.seconds[split] / 3600, 3) for split in self.labels},
+            "speakers": {split: len(names - {None}) for split, names in self.speakers.items()},
             "clips_without_media": self.without_media,
             "excluded": self.excluded,
             "dropped_labels": dict(sorted(self.dropped.items())),

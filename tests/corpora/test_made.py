@@ -216,6 +216,15 @@ def test_no_sentence_is_long_enough_to_count_as_shared_between_corpora():
         assert not any(fingerprint(Segment("x", "x", 0.0, text=one.text)) for one in draw(layout, 500, 0.5, 0))
 
 
+def test_no_medium_is_made_twice(corpora, tmp_path):
+    make(tmp_path / "other", tmp_path / "data", "meld", "corpus.options.seed=1")
+    trees = [contents(corpora(like).root) for like in LAYOUTS] + [contents(tmp_path / "other")]
+    media = [
+        data for tree in trees for name, data in tree.items() if Path(name).suffix in (".mp4", ".wav", ".avi", ".flv")
+    ]
+    assert len(set(media)) == len(media) > 300
+
+
 def test_a_weak_corpus_has_cues_of_other_classes_in_every_modality():
     for layout in LAYOUTS.values():
         said = draw(layout, 500, 0.5, 0)

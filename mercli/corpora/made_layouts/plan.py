@@ -76,12 +76,13 @@ class Shot:
 class MadeClip:
     """One medium to render: its place below the root, and its shots in order. Its ending names the format.
 
-    ``pair``: two people side by side.
+    ``pair``: two people side by side; ``grain`` seeds the noise, so that no two media are the same.
     """
 
     path: str
     shots: tuple[Shot, ...]
     pair: bool = False
+    grain: int = 0
 
 
 @dataclass(frozen=True)
