@@ -50,6 +50,8 @@ class PrepareConfig(Config):
     hash: bool = False
     probe: bool = True
     check: bool = False
+    transcribe: bool = False
+    transcriber: Choice = Choice(name="auto")
     dry_run: bool = False
 
 

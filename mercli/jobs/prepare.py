@@ -17,6 +17,7 @@ from mercli.corpora import errata, manifest, splits
 from mercli.corpora.expected import Tally
 from mercli.errors import DataError
 from mercli.jobs.probing import Prober, probed
+from mercli.jobs.transcribing import Scribe, transcribed
 from mercli.types import Clip, LabelMap, Segment
 
 Items = Iterator[Clip | Segment | Excluded]
@@ -135,6 +136,8 @@ def prepare(config: PrepareConfig) -> Summary:
             prober = stack.enter_context(Prober(raw.base, None if config.dry_run else raw.folder))
             items = probed(items, prober)
         items = summary.tally.watch(items) if summary.tally else items
+        if config.transcribe:
+            items = transcribed(items, Scribe(raw.base, None if config.dry_run else raw.folder, config.transcriber))
         items = splits.applied(items, split) if split else items
         items = _hash(items, raw.base) if config.hash else items
         counted = _count(log.progress(items, "prepare", unit="items"), summary)

@@ -18,6 +18,7 @@ from mercli.streams import whisper_asr, whisper_weights
 from mercli.streams.trust import trust_of
 from tests.streams.clips import make_clip
 from tests.streams.voices import silence, voice
+from tests.streams.whispers import random_checkpoint
 
 CLIP = Path("clip.mp4")
 LINE = "no speech recognition"
@@ -25,17 +26,7 @@ LINE = "no speech recognition"
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Path:
-    """A random multilingual checkpoint in openai-whisper's own form, a few megabytes, never committed."""
-    from whisper.model import ModelDimensions, Whisper
-
-    torch.manual_seed(0)
-    dims = ModelDimensions(80, 1500, 32, 2, 1, 51865, 24, 32, 2, 1)
-    path = tmp_path_factory.mktemp("whisper") / "tiny-random.pt"
-    network = Whisper(dims)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    torch.save({"dims": dims.__dict__, "model_state_dict": network.state_dict()}, path)
-    return path
+    return random_checkpoint(tmp_path_factory.mktemp("whisper") / "tiny-random.pt")
 
 
 @pytest.fixture(autouse=True)

@@ -35,6 +35,10 @@ def prepare(
         bool | None,
         typer.Option("--check", help="Compare with the release's known counts; exit code 4 if they differ."),
     ] = None,
+    transcribe: Annotated[
+        bool | None,
+        typer.Option("--transcribe", help="Find or hear the words of segments without (--set transcriber.name=NAME)."),
+    ] = None,
     dry_run: Annotated[bool | None, typer.Option("--dry-run", help="Read and count; write nothing.")] = None,
     set_: Set = None,
     data: Data = None,
@@ -59,6 +63,7 @@ def prepare(
         "hash": hash_,
         "probe": probe,
         "check": check,
+        "transcribe": transcribe,
         "dry_run": dry_run,
         "data": data,
     }

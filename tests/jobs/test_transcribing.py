@@ -1,0 +1,83 @@
+"""``prepare --transcribe``: who has no words gets them, from the cheapest source, and hearing is never done twice."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from mercli.corpora import manifest
+from mercli.jobs import transcribing
+from tests.streams.clips import make_clip
+from tests.streams.voices import silence, voice
+from tests.streams.whispers import random_checkpoint
+
+
+def speech(times):
+    track = np.concatenate([silence(1.0), voice(2.0), silence(1.0)])
+    return np.interp(times, np.arange(len(track)) / 16_000, track)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return make_clip(
+        tmp_path_factory.mktemp("said") / "a.wav", seconds=4.0, picture=None, audio_rate=16_000, sound=speech
+    )
+
+
+@pytest.fixture
+def root(tmp_path, clip):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for name in ("a.wav", "b.wav"):
+        shutil.copy(clip, folder / name)
+    (folder / "b.srt").write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\nit is there\n\n2\n00:00:02,000 --> 00:00:03,000\nover now\n"
+    )
+    (folder / "list.csv").write_text(
+        "path,label,text,start,end\na.wav,joy,,,\nb.wav,sad,,0,2\nb.wav,joy,,2,4\nb.wav,joy,given words,0,4\n"
+    )
+    return folder
+
+
+def prepare(mer, root, *more):
+    words = ("prepare", "--corpus", "csv", "--root", root, "--data", root.parent / "data", "--transcribe", "-q")
+    answer = mer(*words, "--set", "transcriber.options.device=cpu", *more)
+    assert answer.code == 0, answer.err
+    return list(manifest.load(root.parent / "data", "csv").segments())
+
+
+def test_a_sidecar_is_cut_to_each_segment_and_given_words_stay(mer, root):
+    segments = prepare(mer, root, "--set", "transcriber.options.offline=true")
+    assert [(s.text, s.text_source) for s in segments] == [
+        (None, None),
+        ("it is there", "sidecar"),
+        ("over now", "sidecar"),
+        ("given words", "corpus"),
+    ]
+    assert segments[1].words[0].text == "it"
+    assert segments[1].language == "en"
+
+
+def test_what_was_heard_is_kept_by_content_and_heard_once(mer, root, tmp_path, monkeypatch):
+    model = random_checkpoint(tmp_path / "tiny.pt")
+    options = ("--set", f"transcriber.options.model={model}")
+    heard = []
+    real = transcribing.Finder.of
+    monkeypatch.setattr(
+        transcribing.Finder,
+        "of",
+        lambda self, path: (self.name == "whisper" and heard.append(path.name)) or real(self, path),
+    )
+    first = prepare(mer, root, *options)
+    assert heard == ["a.wav"]
+    assert (first[0].text_source, first[0].text_trust is not None) == ("whisper", True)
+    assert 0.8 < first[0].words[0].start < first[0].words[-1].end <= 3.3
+    shutil.move(root / "a.wav", root / "renamed.wav")
+    (root / "list.csv").write_text((root / "list.csv").read_text().replace("a.wav", "renamed.wav"))
+    again = prepare(mer, root, *options)
+    assert heard == ["a.wav"]
+    assert (again[0].text, again[0].words, again[0].text_trust) == (first[0].text, first[0].words, first[0].text_trust)
+    (root / "renamed.txt").write_text("a person wrote this")
+    assert prepare(mer, root, *options)[0].text == "a person wrote this"
