@@ -15,14 +15,18 @@ from mercli.corpora.csvs import decode, records
 from mercli.corpora.media import walk
 from mercli.corpora.splits import NAMES, SPELLINGS
 from mercli.errors import DataError
-from mercli.labels import canonical, canonical_map, policy_name
+from mercli.labels import SYNONYMS, canonical, canonical_map, policy_name
 from mercli.registry import plugin
 from mercli.types import Clip, LabelScheme, Segment
 
 # by the release's codes; its readme calls 0 "no emotion", RECCON "neutral"
 LABELS = ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")
-WORDS = {canonical(label): label for label in LABELS}
-MISSPELT = {"happines": "happiness", "happpines": "happiness"}
+# other spellings in RECCON's files
+WORDS = {
+    **{word: label for label in LABELS for word in (label, *SYNONYMS[str(canonical(label))], str(canonical(label)))},
+    "happines": "happiness",
+    "happpines": "happiness",
+}
 TEXTS = re.compile(r"^dialogues_(?:(train|validation|test)|text)\.txt$", re.IGNORECASE)
 CODES = re.compile(r"^dialogues_emotion(?:_(train|validation|test))?\.txt$", re.IGNORECASE)
 RECCON = re.compile(r"^(?:dailydialog_)?(train|valid|test)\.(csv|csv\.gz|json)$", re.IGNORECASE)
@@ -123,12 +127,15 @@ def _find(root: Path) -> tuple[dict[str | None, tuple[Path, Path]], dict[str, Pa
         match = RECCON.match(path.name)
         if match:
             tables.setdefault(SPELLINGS[match[1].lower()], path)
-    lone = [str(path) for split, path in texts.items() if split not in codes]
-    if lone and not set(texts) & set(codes):
-        raise DataError(f"'{lone[0]}' has no file of emotions beside it, expected dialogues_emotion_*.txt")
-    whole = [split for split in NAMES if split in texts and split in codes]
     # the release holds every dialogue twice: in one file, and again in those of the splits
-    order: list[str | None] = [*whole] if whole else [None] if None in texts and None in codes else []
+    order = [split for split in (*NAMES, None) if split in texts]
+    order = order[:-1] if len(order) > 1 and None in texts else order
+    lone = next((texts[split] for split in order if split not in codes), None)
+    if lone:
+        raise DataError(
+            f"no file of emotions belongs to '{lone}', expected dialogues_emotion*.txt beside it",
+            f"ls '{lone.parent}'",
+        )
     return {s: (texts[s], codes[s]) for s in order}, {s: tables[s] for s in NAMES if s in tables}
 
 
@@ -173,8 +180,7 @@ def _reccon_json(path: Path, split: str) -> Turns:
 
 
 def _label(given: str) -> str | None:
-    word = given.strip().lower()
-    return WORDS.get(canonical(MISSPELT.get(word, word))) if word else None
+    return WORDS.get(given.strip().lower())
 
 
 def _utterance(name: str, identity: str, turn: _Turn) -> Iterator[Clip | Segment]:

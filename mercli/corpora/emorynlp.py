@@ -170,9 +170,9 @@ def _json_rows(path: Path, split: str) -> Iterator[_Row]:
             f"'{path}' is not the json of EmoryNLP ({fault}), expected episodes > scenes > utterances with utterance_id"
         ) from fault
     for identity, row in rows:
-        fault = "" if IDENTITY.match(identity) else "utterance_id is not of the form s01_e02_c01_u002"
+        strange = "" if IDENTITY.match(identity) else "utterance_id is not of the form s01_e02_c01_u002"
         text, speakers = str(row.get("transcript") or "").strip(), tuple(map(str, row.get("speakers") or ()))
-        yield _Row(identity, split, str(row.get("emotion", "")), text, speakers, fault=fault)
+        yield _Row(identity, split, str(row.get("emotion", "")), text, speakers, fault=strange)
 
 
 def _utterance(name: str, row: _Row) -> Iterator[Clip | Segment]:
