@@ -37,6 +37,18 @@ class Config(_Frozen):
     runs: str = "runs"
 
 
+class Recipe(_Frozen):
+    """How features are made from a clip: a bundle carries it, so that ``predict`` makes them the same way."""
+
+    encoders: dict[Modality, Choice]
+    face: Literal["speaker", "largest", "all", "whole"] = "speaker"
+    transcriber: Choice = Choice(name="auto")
+    precision: Literal["fp32"] = "fp32"
+
+
+EMBEDDED: dict[Modality, Choice] = {m: Choice(name=f"embedded-{m}") for m in MODALITIES}
+
+
 class PrepareConfig(Config):
     """``mer prepare``: a raw corpus becomes a manifest."""
 
@@ -52,19 +64,9 @@ class PrepareConfig(Config):
     check: bool = False
     transcribe: bool = False
     transcriber: Choice = Choice(name="auto")
+    streams: bool = False
+    recipe: Recipe = Recipe(encoders=EMBEDDED)
     dry_run: bool = False
-
-
-class Recipe(_Frozen):
-    """How features are made from a clip: a bundle carries it, so that ``predict`` makes them the same way."""
-
-    encoders: dict[Modality, Choice]
-    face: Literal["speaker", "largest", "all", "whole"] = "speaker"
-    transcriber: Choice = Choice(name="auto")
-    precision: Literal["fp32"] = "fp32"
-
-
-EMBEDDED: dict[Modality, Choice] = {m: Choice(name=f"embedded-{m}") for m in MODALITIES}
 
 
 class ExtractConfig(Config):

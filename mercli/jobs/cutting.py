@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mercli.streams.media import Frame
     from mercli.types import FloatArray
 
+STREAMS_VERSION = "2"  # raised when decoding, face crops or cuts change what encoders see
 LAG = 10.0
 RATE = 16_000
 
@@ -124,21 +125,23 @@ def cut(
     finder = None
     if "face" in medium.modalities and (info.has_video or info.is_image):
         # without sound nobody can be seen to speak, and looking at mouths would be work for nothing
-        mode = "largest" if face == "speaker" and not wants_audio else face
+        mode = "largest" if face == "speaker" and not info.has_audio else face
         finder = FaceFinder(mode=mode, size=settings.face_size, margin=settings.face_margin)
     if info.is_image:
         yield from _still(medium, windows, finder)
         return
+    # who speaks is seen by the sound's own rhythm, whether or not the sound itself is asked for
+    hears = wants_audio or (finder is not None and info.has_audio and face == "speaker")
     parts = _parts(windows, settings.longest)
     sound = _Sound(settings.audio_rate)
     clocks = {}
     if finder:
         clocks["video"] = parts[0].start
-    if wants_audio:
+    if hears:
         clocks["audio"] = parts[0].start
     events = media.stream(
         medium.path,
-        audio_rate=settings.audio_rate if wants_audio else None,
+        audio_rate=settings.audio_rate if hears else None,
         fps=settings.face_fps if finder else None,
         start=parts[0].start,
         end=max(part.end for part in parts),
@@ -170,7 +173,7 @@ def _emit(
 ) -> Piece:
     part = parts.popleft()
     missing = {}
-    audio = sound.cut(part.start, part.end)
+    audio = sound.cut(part.start, part.end) if "audio" in medium.modalities else None
     if audio is None and "audio" in medium.modalities:
         missing["audio"] = "no audio" if not sound.chunks else "no audio in this stretch"
     track = finder.segment(part.start, part.end, sound.energy) if finder else None

@@ -13,12 +13,11 @@ from mercli.config import Choice, Recipe
 from mercli.contracts import Encoder
 from mercli.engines.devices import one_thread
 from mercli.features.store import feature_key
-from mercli.jobs.cutting import Piece
+from mercli.jobs.cutting import STREAMS_VERSION, Piece
 from mercli.types import Feature, FeatureBundle, Streams, StreamSettings
 
 Key = TypeVar("Key")
 BATCH_SECONDS = 60.0
-STREAMS_VERSION = "1"  # raised when decoding, face crops or cuts change what encoders see
 NOTHING = {
     "audio": "no sound to work on (silence)",
     "face": "no usable face",

@@ -17,22 +17,14 @@ from mercli.engines.devices import resolve
 from mercli.errors import DataError, PartialError
 from mercli.features.store import Store
 from mercli.jobs import encoding, transcripts
-from mercli.jobs.cutting import Medium, Piece, Source, cut, length, words
+from mercli.jobs import kept as keeping
+from mercli.jobs.cutting import Piece
+from mercli.jobs.pieces import Unit, pieces
 from mercli.rundir import json_line, write_lines
-from mercli.types import Clip, FeatureBundle, Segment
+from mercli.types import FeatureBundle
 
 CHUNK = 16
 FLUSH = 256
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A clip with the segments of it that are still to be encoded, and the modalities that they lack."""
-
-    root: Path
-    clip: Clip
-    segments: tuple[Segment, ...]
-    lacking: tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -107,7 +99,8 @@ def _corpus(config: ExtractConfig, name: str, encoders: encoding.EncoderSet, eng
     for modality, store in own.items():
         made = {"encoder": encoders.names[modality], "key": encoders.keys[modality]}
         store.describe({**made, "recipe": config.recipe.model_dump()})
-    units = list(_todo(held, own))
+    stored = keeping.place(held.folder, encoders.settings, config.recipe.face)
+    units = list(_todo(held, own, stored if stored.is_dir() else None))
     work = partial(_encode, config.model_dump_json(exclude={"corpora", "runs", "data"}))
     chunks = [units[i : i + CHUNK] for i in range(0, len(units), CHUNK)]
     coverage = Coverage(name)
@@ -130,7 +123,7 @@ def _corpus(config: ExtractConfig, name: str, encoders: encoding.EncoderSet, eng
     return coverage
 
 
-def _todo(held: manifest.Manifest, own: Mapping[str, Store]) -> Iterator[Unit]:
+def _todo(held: manifest.Manifest, own: Mapping[str, Store], stored: Path | None) -> Iterator[Unit]:
     """Yield the clips with segments that lack a feature (or a reason) in some modality's store."""
     clips = {clip.id: clip for clip in held.clips()}
     for clip_id, group in groupby(held.segments(), key=lambda segment: segment.clip_id):
@@ -138,7 +131,7 @@ def _todo(held: manifest.Manifest, own: Mapping[str, Store]) -> Iterator[Unit]:
         lacking = tuple(m for m, store in own.items() if any(s.id not in store for s in segments))
         if lacking:
             wanted = tuple(s for s in segments if any(s.id not in own[m] for m in lacking))
-            yield Unit(held.root, clips[clip_id], wanted, lacking)
+            yield Unit(held.root, clips[clip_id], wanted, lacking, stored)
 
 
 @cache
@@ -157,7 +150,7 @@ def _encode(settings: str, units: list[Unit]) -> Encoded:
     def every() -> Iterator[tuple[str, Piece]]:
         for unit in units:
             try:
-                yield from _pieces(unit, encoders, finder, config.recipe.face)
+                yield from pieces(unit, encoders.settings, config.recipe.face, finder)
             except DataError as fault:  # the unit boundary: one bad clip never stops the others
                 log.logger.warning("clip '%s': %s", unit.clip.id, fault.message)
                 result.failures.append({"id": unit.clip.id, "error": fault.message})
@@ -165,64 +158,6 @@ def _encode(settings: str, units: list[Unit]) -> Encoded:
     for identity, bundle in encoding.features(encoders, every(), config.batch):
         result.bundles.append(replace(bundle, segment_id=identity))
     return result
-
-
-def _pieces(
-    unit: Unit, encoders: encoding.EncoderSet, finder: transcripts.Finder, face: str
-) -> Iterator[tuple[str, Piece]]:
-    """Yield the pieces of a clip's segments: their texts, then each medium in one pass for all of them."""
-    media_files = _media(unit)
-    whole = length(Source(media_files)) if media_files and any(s.end is None for s in unit.segments) else 0.0
-    windows = [(s.start, s.end if s.end is not None else whole) for s in unit.segments]
-    main = media_files[0].path if media_files else _path(unit, unit.clip.video or unit.clip.audio)
-    for segment, window in zip(unit.segments, windows, strict=True):
-        source = finder.source(segment, main) if "text" in unit.lacking else Source((), None, "not asked for")
-        for piece in words(source, [window]):
-            reasons = {**piece.streams.missing, **segment.masked}
-            yield segment.id, replace(piece, streams=replace(piece.streams, missing=reasons), last=not media_files)
-    for position, medium in enumerate(media_files, start=1):
-        for index, piece in _cut(medium, unit.segments, windows, encoders, face):
-            segment = unit.segments[index]
-            missing = {**piece.streams.missing, **segment.masked}
-            last = piece.last and position == len(media_files)
-            yield segment.id, replace(piece, streams=replace(piece.streams, missing=missing), last=last)
-
-
-def _media(unit: Unit) -> tuple[Medium, ...]:
-    """Return the clip's media with what is taken from each: sound from a file of its own where there is one."""
-    clip = unit.clip
-    seen = ("face",) if clip.audio else ("audio", "face")
-    offsets = clip.meta.get("offset", {})  # where a release cut the sound into utterances and left the video whole
-    gives = (("video", clip.video, seen), ("audio", clip.audio, ("audio",)), ("image", clip.image, ("face",)))
-    media = [
-        Medium(unit.root / path, tuple(m for m in modalities if m in unit.lacking), offsets.get(kind, 0.0))
-        for kind, path, modalities in gives
-        if path
-    ]
-    return tuple(medium for medium in media if medium.modalities)
-
-
-def _path(unit: Unit, relative: str | None) -> Path | None:
-    return unit.root / relative if relative else None
-
-
-def _cut(
-    medium: Medium,
-    segments: Sequence[Segment],
-    windows: Sequence[tuple[float, float]],
-    encoders: encoding.EncoderSet,
-    face: str,
-) -> Iterator[tuple[int, Piece]]:
-    """Yield pieces with the index of their segment; segments that need the same of the medium share one pass."""
-    groups: dict[tuple[tuple[str, ...], str | None], list[int]] = {}
-    for index, segment in enumerate(segments):
-        modalities = tuple(m for m in medium.modalities if m not in segment.masked)
-        groups.setdefault((modalities, segment.region), []).append(index)
-    for (modalities, region), members in groups.items():
-        part = replace(medium, modalities=modalities)
-        placed = [(start + medium.offset, end + medium.offset) for start, end in (windows[i] for i in members)]
-        for piece in cut(part, placed, encoders.settings, face, region):
-            yield members[piece.window], replace(piece, start=piece.start - medium.offset)
 
 
 def _write(own: Mapping[str, Store], bundles: list[FeatureBundle]) -> int:

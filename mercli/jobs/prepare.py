@@ -38,6 +38,7 @@ class Summary:
     without_media: int = 0
     excluded: int = 0
     layout: str = ""
+    streams: tuple[int, int] | None = None
     tally: Tally | None = None
     _clip: Clip | None = None
 
@@ -76,6 +77,8 @@ class Summary:
             "excluded": self.excluded,
             "dropped_labels": dict(sorted(self.dropped.items())),
         }
+        if self.streams:
+            row["streams"] = dict(zip(("clips", "failed"), self.streams, strict=True))
         return {**row, "check": self._check()} if self.tally else row
 
     def _check(self) -> dict[str, Any]:
@@ -146,6 +149,10 @@ def prepare(config: PrepareConfig) -> Summary:
                 pass
         else:
             manifest.write(raw.folder, card, counted)
+    if config.streams and not config.dry_run:
+        from mercli.jobs.keeping import keep
+
+        summary.streams = keep(Path(config.data), raw.name, config.recipe)
     return summary
 
 

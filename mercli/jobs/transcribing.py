@@ -19,7 +19,7 @@ from mercli.types import Clip, Segment, Transcript, Word
 
 FOLDER = "transcripts"
 HEARS = "whisper"
-"""The transcriber whose answers are kept: to read a file beside the clip again costs nothing, and it may have changed."""
+"""The transcriber whose answers are kept: to read a file beside a clip again costs nothing, and it may have changed."""
 
 
 class Scribe:

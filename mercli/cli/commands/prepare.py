@@ -39,6 +39,9 @@ def prepare(
         bool | None,
         typer.Option("--transcribe", help="Find or hear the words of segments without (--set transcriber.name=NAME)."),
     ] = None,
+    streams: Annotated[
+        bool | None, typer.Option("--streams", help="Keep sound (FLAC) and face crops, decoded once for all encoders.")
+    ] = None,
     dry_run: Annotated[bool | None, typer.Option("--dry-run", help="Read and count; write nothing.")] = None,
     set_: Set = None,
     data: Data = None,
@@ -64,6 +67,7 @@ def prepare(
         "probe": probe,
         "check": check,
         "transcribe": transcribe,
+        "streams": streams,
         "dry_run": dry_run,
         "data": data,
     }
@@ -74,6 +78,8 @@ def prepare(
     else:
         _table(row)
         _notes(row)
+    if row.get("streams"):
+        say(f"streams of {row['streams']['clips']} clips are kept, {row['streams']['failed']} could not be read")
     if row.get("check"):
         _judge(row)
     if summary.folder:

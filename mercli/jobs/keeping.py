@@ -1,0 +1,44 @@
+"""``prepare --streams``: sound and face crops of every segment are decoded once and kept for several encoders."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+from mercli import log
+from mercli.config import Recipe
+from mercli.corpora import manifest
+from mercli.errors import DataError
+from mercli.jobs import encoding, kept
+from mercli.jobs.cutting import Piece
+from mercli.jobs.pieces import Unit, pieces
+
+SHOWN = ("audio", "face")
+
+
+def keep(data: Path, corpus: str, recipe: Recipe) -> tuple[int, int]:
+    """Store a prepared corpus's streams as the recipe's encoders ask for them; return how many clips, and failures.
+
+    What is there already is passed over; a clip that cannot be read is told and left out.
+    """
+    held = manifest.load(data, corpus)
+    settings = encoding.build(recipe, SHOWN).settings
+    folder = kept.place(held.folder, settings, recipe.face)
+    clips = {clip.id: clip for clip in held.clips()}
+    done = failed = 0
+    groups = groupby(held.segments(), key=lambda segment: segment.clip_id)
+    for clip_id, group in log.progress(groups, "streams", total=len(clips)):
+        clip = clips[clip_id]
+        lacking = tuple(segment for segment in group if not kept.there(folder, segment, clip))
+        gathered: dict[str, list[Piece]] = {}
+        try:
+            for identity, piece in pieces(Unit(held.root, clip, lacking, SHOWN), settings, recipe.face, None):
+                gathered.setdefault(identity, []).append(piece)
+        except DataError as fault:  # the unit boundary: one bad clip never stops the others
+            log.logger.warning("clip '%s': %s", clip_id, fault.message)
+            failed += 1
+            continue
+        for segment in lacking:
+            kept.write(folder, segment, clip, gathered.get(segment.id, []))
+        done += 1
+    return done, failed
