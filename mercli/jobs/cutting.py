@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mercli.streams.media import Frame
     from mercli.types import FloatArray
 
-STREAMS_VERSION = "2"  # raised when decoding, face crops or cuts change what encoders see
+STREAMS_VERSION = "1"  # raised when decoding, face crops or cuts change what encoders see
 LAG = 10.0
 RATE = 16_000
 
