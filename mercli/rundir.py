@@ -60,7 +60,7 @@ def _known_to_json(value: Any) -> Any:
     return known
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_known_to_json)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, default=_known_to_json)
 
 
 def json_line(value: Any) -> str:

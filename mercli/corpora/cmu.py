@@ -147,8 +147,11 @@ def _placed(name: str, video: str, utterances: Sequence[Utterance], media: Media
             audio=cut.audio,
             meta={**meta, **({"errata": [*u.notes]} if u.notes else {})},
         )
-        end = None if cut.video or cut.audio else seconds  # a cut lasts as long as its medium
-        yield _segment(u, f"{name}/{identity}/0", identity, 0.0, end, cut.masked)
+        there = cut.video or cut.audio
+        end = None if there else seconds  # a cut lasts as long as its medium
+        # where neither is there, the whole video's reason tells more: it may be a pointer
+        masked = cut.masked if there or not whole.masked else {**cut.masked, **whole.masked}
+        yield _segment(u, f"{name}/{identity}/0", identity, 0.0, end, masked)
 
 
 def _segment(

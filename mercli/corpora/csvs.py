@@ -8,7 +8,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,17 +43,15 @@ def records(path: Path, delimiter: str = ",") -> tuple[Sequence[str], Iterator[t
     """
     reader = csv.reader(lines(path), delimiter=delimiter)
     rows = _rows(path, reader)
-    _, header = next(rows, (0, []))
-    names = tuple(header)
-    return names, ((number, _record(names, row)) for number, row in rows)
+    names = tuple(next(rows, (0, ()))[1])
+    return names, _records(names, rows)
 
 
-def _record(names: Sequence[str], row: Sequence[str]) -> dict[str, str]:
-    return (
-        dict.fromkeys(names, "") | dict(zip(names, row, strict=False))
-        if len(row) < len(names)
-        else dict(zip(names, row, strict=False))
-    )
+def _records(names: Sequence[str], rows: Iterable[tuple[int, Sequence[str]]]) -> Iterator[tuple[int, dict[str, str]]]:
+    empty = dict.fromkeys(names, "")
+    for number, row in rows:
+        record = dict(zip(names, row, strict=False))
+        yield number, record if len(record) == len(empty) else empty | record
 
 
 def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:

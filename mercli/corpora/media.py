@@ -32,7 +32,7 @@ def walk(root: Path, depth: int = 4) -> Iterator[Path]:
     """
     if not root.is_dir():
         raise DataError(f"'{root}' is not a folder, expected the root of the corpus")
-    seen: set[tuple[int, int]] = set()
+    seen = _above(root)
 
     def below(folder: Path, left: int) -> Iterator[Path]:
         status = os.stat(folder)
@@ -49,6 +49,12 @@ def walk(root: Path, depth: int = 4) -> Iterator[Path]:
                 yield Path(entry.path)
 
     yield from below(root, depth)
+
+
+def _above(root: Path) -> set[tuple[int, int]]:
+    """Return what identifies the folders above ``root``: a link that leads back to one of them is a loop."""
+    statuses = [os.stat(folder) for folder in root.resolve().parents]
+    return {(status.st_dev, status.st_ino) for status in statuses}
 
 
 def is_pointer(path: Path) -> bool:
@@ -81,10 +87,14 @@ def subtrees(root: Path, *parts: str, depth: int = 4) -> list[Path]:
 
     Each part is a glob, matched without regard to case. Folders inside one that was found are not searched.
     """
-    found, level = [], [root]
+    found, level, seen = [], [root], _above(root)
     for _ in range(depth + 1):
         below: list[Path] = []
         for folder in level:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
             if _holds(folder, parts):
                 found.append(folder)
             else:

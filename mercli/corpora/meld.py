@@ -137,6 +137,8 @@ def _read_split(
     absent = [column for column in COLUMNS if column not in header]
     if absent:
         raise DataError(f"'{table}' has no column '{absent[0]}'; columns found: {', '.join(header) or 'none'}")
+    unlabelled = {key for key in media if key[0] == split}
+    seen: set[str] = set()
     for number, row in rows:
         identity = f"{split}/dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
         label = row["Emotion"].strip().lower()
@@ -149,6 +151,11 @@ def _read_split(
         except ValueError as fault:
             yield Excluded(identity, f"line {number}: a number or time cannot be read ({fault})")
             continue
+        if identity in seen:
+            yield Excluded(identity, f"line {number}: its ids are already those of another row")
+            continue
+        seen.add(identity)
+        unlabelled.discard(key)
         found = media.get(key)
         reason = missing(found.path if found else None)
         path = None if found is None or reason else found.path.relative_to(root).as_posix()
@@ -160,6 +167,8 @@ def _read_split(
         yield Clip(identity, name, video=path, meta=meta)
         end = seconds if reason and seconds > 0 else None
         yield _segment(f"{name}/{identity}/0", identity, key, row, label, end, reason)
+    for _, dialogue, turn in sorted(unlabelled):
+        yield Excluded(f"{split}/dia{dialogue}_utt{turn}", "media without a row in the csv")
 
 
 def _segment(
