@@ -90,6 +90,7 @@ class FitConfig(Config):
     corpora: tuple[str, ...] = Field(min_length=1)
     recipe: Recipe = Recipe(encoders=EMBEDDED)
     modalities: tuple[Modality, ...] = MODALITIES
+    classes: tuple[str, ...] = ()
     head: Choice = Choice(name="late")
     seeds: int = Field(default=1, ge=1)
     seed: int = 0

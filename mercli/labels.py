@@ -6,13 +6,19 @@ option with a name; what is dropped is counted by the caller.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from mercli.errors import ConfigError
 from mercli.types import LabelMap, LabelScheme
 
 CANONICAL = LabelScheme("canonical-7", "one-of", ("neutral", "happy", "sad", "angry", "surprise", "fear", "disgust"))
 POLICY_VERSION = "1"
+CLASS_SETS: dict[str, tuple[str, ...]] = {
+    "4": ("neutral", "happy", "sad", "angry"),
+    "6": ("neutral", "happy", "sad", "angry", "excited", "frustrated"),
+    "7": CANONICAL.names,
+}
+"""Named choices of classes: the four and six that IEMOCAP is reported on, and all seven."""
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "neutral": ("neu", "no emotion"),
@@ -92,6 +98,22 @@ def scheme_of(maps: Iterable[LabelMap]) -> LabelScheme:
     return LabelScheme("+".join([CANONICAL.name, *own]), "one-of", (*CANONICAL.names, *own))
 
 
+def narrowed(scheme: LabelScheme, classes: Sequence[str]) -> LabelScheme:
+    """Return the scheme with these classes only, in their order, or those of a named set (``4``, ``6``, ``7``).
+
+    Raises ``ConfigError`` for a class that no label has under the policies of ``prepare``.
+    """
+    names = CLASS_SETS[classes[0]] if len(classes) == 1 and classes[0] in CLASS_SETS else tuple(dict.fromkeys(classes))
+    absent = [name for name in names if name not in scheme.names]
+    if absent:
+        kept = [f"--set {name}=own" for name in absent if name in POLICIES]
+        hint = f"mer prepare ... {' '.join(kept)}" if kept else f"classes: {', '.join(scheme.names)}"
+        raise ConfigError(f"no label is '{absent[0]}' under the policies of these corpora", hint)
+    if len(names) < 2:
+        raise ConfigError(f"{len(names)} class is too few, expected two or more")
+    return scheme if names == scheme.names else LabelScheme(f"{len(names)}-of-{scheme.name}", "one-of", names)
+
+
 def is_canonical(scheme: LabelScheme) -> bool:
-    """Tell whether a scheme is the seven classes, with or without some that a policy keeps as their own."""
-    return scheme.names[: len(CANONICAL.names)] == CANONICAL.names
+    """Tell whether a scheme is made of the canonical classes: all, some, or more that a policy keeps as their own."""
+    return scheme.name.endswith(CANONICAL.name) or scheme.name.partition("+")[0].endswith(CANONICAL.name)

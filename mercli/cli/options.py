@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from mercli import log
 from mercli.errors import DataError, MerError
 
-LISTS = ("--corpora", "--modalities", "--heads", "--encoders")
+LISTS = ("--corpora", "--modalities", "--classes", "--heads", "--encoders")
 WRITING = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -115,6 +115,10 @@ def out(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+Classes = Annotated[
+    list[str] | None,
+    typer.Option("--classes", metavar="NAME ...", help="Only these classes, or a set of them: 4, 6 or 7 (all)."),
+]
 AllowLeak = Annotated[
     bool | None, typer.Option("--allow-leak", help="Train although parts that should be apart share data.")
 ]

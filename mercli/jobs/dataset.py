@@ -17,7 +17,7 @@ from mercli.fusion.batch import Examples
 from mercli.fusion.calibration import log_frequencies
 from mercli.jobs import encoding
 from mercli.jobs.extract import stores
-from mercli.labels import CANONICAL, POLICIES, UNDECIDED, VARIANTS, is_canonical, scheme_of
+from mercli.labels import CANONICAL, POLICIES, UNDECIDED, VARIANTS, is_canonical, narrowed, scheme_of
 from mercli.types import FeatureBundle, LabelScheme, Segment
 
 
@@ -107,6 +107,7 @@ def load(config: FitConfig) -> Data:
         raise ConfigError(f"a corpus is named twice: {', '.join(config.corpora)}")
     held = [manifest.load(Path(config.data), name) for name in config.corpora]
     scheme = _scheme(held)
+    scheme = narrowed(scheme, config.classes) if config.classes else scheme
     encoders = encoding.build(config.recipe, config.modalities)
     corpora = {m.name: _corpus(config, m, scheme, encoders) for m in held}
     return Data(

@@ -111,3 +111,32 @@ def test_corpora_of_two_policies_are_named_with_theirs(tmp_path):
     calm = data.scheme.names.index("calm")
     assert calm in data.corpora["one"].targets
     assert calm not in data.corpora["two"].targets
+
+
+def test_only_the_classes_asked_for_are_learnt_and_the_rest_is_counted(mer, tmp_path):
+    texts(
+        tmp_path, "one", rows("one", extra=[("fury number", "anger", split, "x") for split in ("train", "dev", "test")])
+    )
+    words = (
+        "train",
+        "--corpora",
+        "one",
+        "--preset",
+        "weightless",
+        "--modalities",
+        "text",
+        "--set",
+        "epochs=1",
+        "--json",
+    )
+    places = ("--data", tmp_path / "data", "--runs", tmp_path / "runs")
+    answer = mer(*words, *places, "--classes", "happy", "sad")
+    assert answer.code == 0, answer.err
+    made = json.loads(answer.out)
+    assert set(made["scores"]["one"]["support"]) == {"happy", "sad"}
+    assert made["coverage"]["one"]["dropped_labels"] == {"calm": 12, "anger": 3}
+    four = json.loads(mer(*words, *places, "--classes", "4").out)
+    assert list(four["scores"]["one"]["support"]) == ["neutral", "happy", "sad", "angry"]
+    six = mer(*words, *places, "--classes", "6")
+    assert six.code == 3
+    assert "--set excited=own --set frustrated=own" in six.err

@@ -10,6 +10,7 @@ from mercli.cli.commands.train import COLUMNS, Head, Seeds, cells, legend
 from mercli.cli.listing import show_json, show_table
 from mercli.cli.options import (
     AllowLeak,
+    Classes,
     Command,
     Corpora,
     Data,
@@ -36,6 +37,7 @@ def loco(
     head: Head = None,
     preset: Preset = None,
     modalities: Modalities = None,
+    classes: Classes = None,
     seeds: Seeds = None,
     score: Annotated[
         str | None, typer.Option("--score", metavar="test|all", help="Score the held-out test split, or all of it.")
@@ -61,6 +63,7 @@ def loco(
         "corpora": corpora,
         "head.name": head,
         "modalities": modalities,
+        "classes": classes,
         "seeds": seeds,
         "allow_leak": allow_leak,
         "score": score,

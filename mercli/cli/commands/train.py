@@ -9,6 +9,7 @@ import typer
 from mercli.cli.listing import show_json, show_table
 from mercli.cli.options import (
     AllowLeak,
+    Classes,
     Command,
     Corpora,
     Data,
@@ -38,6 +39,7 @@ def train(
     head: Head = None,
     preset: Preset = None,
     modalities: Modalities = None,
+    classes: Classes = None,
     seeds: Seeds = None,
     device: Device = None,
     allow_leak: AllowLeak = None,
@@ -60,6 +62,7 @@ def train(
         "corpora": corpora,
         "head.name": head,
         "modalities": modalities,
+        "classes": classes,
         "seeds": seeds,
         "allow_leak": allow_leak,
         "device": device,
