@@ -11,10 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import corpora_page
+import manifest_schema
+
 HERE = Path(__file__).parent
 COMMANDS = (
     ("predict",), ("prepare",), ("extract",), ("train",), ("loco",), ("report",), ("report", "confusion"),
-    ("finetune",), ("audit",), ("list",), ("presets",), ("presets", "show"), ("presets", "copy"), ("presets", "check"), ("doctor",),
+    ("finetune",), ("audit",), ("store",), ("store", "ls"), ("store", "verify"), ("store", "rm"),
+    ("list",), ("presets",), ("presets", "show"), ("presets", "copy"), ("presets", "check"), ("doctor",),
 )  # fmt: skip
 
 
@@ -25,7 +29,9 @@ def pages() -> dict[str, str]:
         "plugins.md": _plugins(),
         "exit-codes.md": _exit_codes(),
         "model-card.md": _model_card(),
+        "corpora.md": corpora_page.text(),
         "schemas/prediction.schema.json": _schema(),
+        "schemas/manifest.schema.json": manifest_schema.text(),
     }
 
 

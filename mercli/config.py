@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -43,7 +43,7 @@ class Recipe(_Frozen):
     encoders: dict[Modality, Choice]
     face: Literal["speaker", "largest", "all", "whole"] = "speaker"
     transcriber: Choice = Choice(name="auto")
-    precision: Literal["fp32"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
 
 
 EMBEDDED: dict[Modality, Choice] = {m: Choice(name=f"embedded-{m}") for m in MODALITIES}
@@ -77,10 +77,54 @@ class ExtractConfig(Config):
     recipe: Recipe = Recipe(encoders=EMBEDDED)
     modalities: tuple[Modality, ...] = MODALITIES
     engine: Choice = Choice(name="local")
-    batch: int = Field(default=16, ge=1)
+    batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     device: str = "auto"
+    shard: str | None = None
     strict: bool = False
     max_fail: float = Field(default=1.0, ge=0, le=1)
+
+
+class Optimizer(_Frozen):
+    """The optimiser; ``betas``: as its paper has them where none are given. ``fused`` kernels: on CUDA unless told."""
+
+    name: Literal["adamw", "adam", "sgd", "lion"] = "adamw"
+    betas: tuple[float, float] | None = None
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    dampening: float = Field(default=0.0, ge=0, le=1)
+    fused: bool | None = None
+
+
+class RateSchedule(_Frozen):
+    """The learning rate over time: ``warmup`` steps from ``start``, then by name, never below ``floor``.
+
+    ``step`` multiplies by ``gamma`` at ``milestones``, else ``every`` so many epochs; ``restarts`` after ``first``
+    epochs, then ``factor`` times as many; ``plateau`` by ``gamma`` after ``patience`` epochs without a better score.
+    """
+
+    name: Literal["constant", "cosine", "restarts", "step", "plateau"] = "constant"
+    warmup: int = Field(default=0, ge=0)
+    start: float = Field(default=0.0, ge=0)
+    floor: float = Field(default=0.0, ge=0)
+    gamma: float = Field(default=0.1, gt=0, le=1)
+    every: int = Field(default=30, ge=1)
+    milestones: tuple[int, ...] = ()
+    first: int = Field(default=10, ge=1)
+    factor: int = Field(default=2, ge=1)
+    patience: int = Field(default=5, ge=0)
+
+
+class Loss(_Frozen):
+    """The loss of one-of heads; ``gamma`` is focal's, ``beta`` that of ``effective`` class weights.
+
+    ``adjust_prior`` adds each corpus's log-prior in training; not told: where nothing else balances the classes.
+    """
+
+    name: Literal["cross-entropy", "focal"] = "cross-entropy"
+    gamma: float = Field(default=2.0, ge=0)
+    smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced", "effective"] = "none"
+    beta: float = Field(default=0.999, ge=0, lt=1)
+    adjust_prior: bool | None = None
 
 
 class FitConfig(Config):
@@ -100,6 +144,14 @@ class FitConfig(Config):
     lr: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     modality_dropout: float = Field(default=0.2, ge=0, lt=1)
+    optimizer: Optimizer = Optimizer()
+    schedule: RateSchedule = RateSchedule()
+    loss: Loss = Loss()
+    accumulate: int = Field(default=1, ge=1)
+    clip: float = Field(default=1.0, ge=0)
+    monitor: Literal["uar", "accuracy", "weighted_f1", "macro_f1", "loss"] = "uar"
+    sampler: Literal["shuffled", "balanced", "oversample", "in-order"] = "shuffled"
+    standardise: bool = True
     device: str = "auto"
     allow_leak: bool = False
 
@@ -220,3 +272,16 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise ConfigError(f"'{text}' is no share, expected 5% or 0.05")
     return value
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Return which part of how many ``i/n`` asks for; raises ``ConfigError`` for another form.
+
+    ``n/n`` is ``0/n``, so that arrays that count from 1 work as those that count from 0 do.
+    """
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and int(count) > 0 and int(number) <= int(count)):
+        raise ConfigError(
+            f"--shard '{text}' cannot be read, expected i/n with i in 0..n", "mer extract --shard 0/10 ..."
+        )
+    return int(number) % int(count), int(count)

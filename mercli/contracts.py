@@ -33,7 +33,8 @@ class TrainedOn:
 class Encoder(Protocol):
     """Turns one modality of aligned streams into features; built by ``builder(*, options)``.
 
-    ``encode`` receives streams whose modality is present. A feature without a valid row means: nothing found here.
+    ``encode`` receives streams whose modality is present. A feature without a valid row means: nothing found here. An
+    encoder whose attribute ``half`` is true is run under autocast where the recipe's precision says so.
     """
 
     modality: str

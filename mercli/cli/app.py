@@ -20,6 +20,7 @@ COMMANDS = (
     "report",
     "finetune",
     "audit",
+    "store",
     "list",
     "presets",
     "doctor",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -11,9 +12,10 @@ import numpy as np
 from mercli import registry
 from mercli.config import Choice, Recipe
 from mercli.contracts import Encoder
-from mercli.engines.devices import one_thread
+from mercli.engines import devices
 from mercli.features.store import feature_key
 from mercli.jobs.cutting import STREAMS_VERSION, Piece
+from mercli.log import logger
 from mercli.types import Feature, FeatureBundle, Streams, StreamSettings
 
 Key = TypeVar("Key")
@@ -32,6 +34,8 @@ class EncoderSet:
     encoders: Mapping[str, Encoder]
     keys: Mapping[str, str]
     names: Mapping[str, str]
+    precisions: Mapping[str, str]
+    device: str = "cpu"
 
     @property
     def settings(self) -> StreamSettings:
@@ -48,10 +52,35 @@ class EncoderSet:
         found: list[dict[str, Feature]] = [{} for _ in batch]
         for modality, encoder in self.encoders.items():
             index = [i for i, streams in enumerate(batch) if _has(streams, modality)]
-            for i, feature in zip(index, encoder.encode([batch[i] for i in index]) if index else (), strict=True):
+            encoded = self._encoded(modality, encoder, [batch[i] for i in index]) if index else ()
+            for i, feature in zip(index, encoded, strict=True):
                 if feature.valid.any():
                     found[i][modality] = feature
         return found
+
+    def _encoded(self, modality: str, encoder: Encoder, batch: list[Streams]) -> list[Feature]:
+        """Return what an encoder makes of a batch in its precision; where memory runs out, of its halves."""
+        import torch
+
+        try:
+            with _autocast(self.precisions[modality], self.device):
+                return encoder.encode(batch)
+        except (torch.cuda.OutOfMemoryError, MemoryError):
+            if len(batch) == 1:
+                raise
+            middle = len(batch) // 2
+            logger.warning("%s: no memory for %d pieces at once, trying %d", self.names[modality], len(batch), middle)
+        halves = batch[:middle], batch[middle:]
+        return [feature for half in halves for feature in self._encoded(modality, encoder, half)]
+
+
+def _autocast(precision: str, device: str) -> AbstractContextManager[Any]:
+    if precision == "fp32":
+        return nullcontext()
+    import torch
+
+    kind = torch.bfloat16 if precision == "bf16" else torch.float16
+    return torch.autocast(device.partition(":")[0], kind)
 
 
 def _has(streams: Streams, modality: str) -> bool:
@@ -60,8 +89,8 @@ def _has(streams: Streams, modality: str) -> bool:
 
 def build(recipe: Recipe, modalities: Iterable[str], device: str = "cpu") -> EncoderSet:
     """Build the recipe's encoders for these modalities on a device."""
-    one_thread(device)
-    encoders, keys, names = {}, {}, {}
+    devices.one_thread(device)
+    encoders, keys, names, precisions = {}, {}, {}, {}
     for modality in modalities:
         choice = recipe.encoders.get(modality)  # type: ignore[call-overload]
         if choice is None:
@@ -69,12 +98,16 @@ def build(recipe: Recipe, modalities: Iterable[str], device: str = "cpu") -> Enc
         encoder: Encoder = registry.build("encoders", choice.name, options=choice.options)
         encoder.to(device)
         encoders[modality] = encoder
-        keys[modality] = _key(choice, encoder, recipe)
+        # small networks and plain signal processing lose digits and win nothing
+        precisions[modality] = (
+            devices.precision(recipe.precision, device) if getattr(encoder, "half", False) else "fp32"
+        )
+        keys[modality] = _key(choice, encoder, recipe, precisions[modality])
         names[modality] = choice.name
-    return EncoderSet(encoders, keys, names)
+    return EncoderSet(encoders, keys, names, precisions, device)
 
 
-def _key(choice: Choice, encoder: Encoder, recipe: Recipe) -> str:
+def _key(choice: Choice, encoder: Encoder, recipe: Recipe, precision: str) -> str:
     spec = registry.get("encoders", choice.name)
     # where a weights file lies says nothing of what it holds: its hash is in encoder.weights
     options = {k: v for k, v in registry.check_options(spec, choice.options).items() if k != "weights"}
@@ -83,7 +116,7 @@ def _key(choice: Choice, encoder: Encoder, recipe: Recipe) -> str:
         "text": {"transcriber": recipe.transcriber.model_dump()},
     }
     streams = {"version": STREAMS_VERSION, **asdict(encoder.settings), **how.get(encoder.modality, {})}
-    return feature_key(choice.name, spec.version, options, streams, encoder.weights, recipe.precision)
+    return feature_key(choice.name, spec.version, options, streams, encoder.weights, precision)
 
 
 @dataclass

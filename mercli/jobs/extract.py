@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from mercli import log, registry
-from mercli.config import ExtractConfig
+from mercli.config import ExtractConfig, shard
 from mercli.contracts import Engine
 from mercli.corpora import manifest
 from mercli.engines.devices import resolve
@@ -25,6 +25,8 @@ from mercli.types import FeatureBundle
 
 CHUNK = 16
 FLUSH = 256
+PIECES = 16
+"""Pieces in a batch where none is asked for; memory that runs out halves it."""
 
 
 @dataclass(eq=False)
@@ -85,7 +87,7 @@ def judge(coverages: Sequence[Coverage], config: ExtractConfig) -> None:
     failed = [coverage for coverage in coverages if coverage.failed]
     if not failed:
         return
-    hint = f"cat {config.data}/{failed[0].corpus}/failures.jsonl"
+    hint = f"cat {config.data}/{failed[0].corpus}/failures*.jsonl"
     for one in failed:
         if one.failed == one.clips or one.failed > config.max_fail * one.clips:
             raise DataError(f"{one.failed} of {one.clips} clips of '{one.corpus}' could not be encoded", hint)
@@ -100,7 +102,8 @@ def _corpus(config: ExtractConfig, name: str, encoders: encoding.EncoderSet, eng
         made = {"encoder": encoders.names[modality], "key": encoders.keys[modality]}
         store.describe({**made, "recipe": config.recipe.model_dump()})
     stored = keeping.place(held.folder, encoders.settings, config.recipe.face)
-    units = list(_todo(held, own, stored if stored.is_dir() else None))
+    part = shard(config.shard) if config.shard else (0, 1)
+    units = list(_todo(held, own, stored if stored.is_dir() else None, part))
     work = partial(_encode, config.model_dump_json(exclude={"corpora", "runs", "data"}))
     chunks = [units[i : i + CHUNK] for i in range(0, len(units), CHUNK)]
     coverage = Coverage(name)
@@ -117,16 +120,23 @@ def _corpus(config: ExtractConfig, name: str, encoders: encoding.EncoderSet, eng
                 waiting = []
     finally:
         coverage.encoded += _write(own, waiting)
-        _record(held.folder, failures)
+        _record(held.folder, failures, part)
     coverage.failed = len(failures)
     _count(coverage, held, own)
     return coverage
 
 
-def _todo(held: manifest.Manifest, own: Mapping[str, Store], stored: Path | None) -> Iterator[Unit]:
-    """Yield the clips with segments that lack a feature (or a reason) in some modality's store."""
+def _todo(
+    held: manifest.Manifest, own: Mapping[str, Store], stored: Path | None, part: tuple[int, int]
+) -> Iterator[Unit]:
+    """Yield the clips of this part (number, count) with segments that lack a feature (or a reason) in some store.
+
+    Parts are taken of all clips, whatever is done already, so that parts run at any time are disjoint and complete.
+    """
     clips = {clip.id: clip for clip in held.clips()}
-    for clip_id, group in groupby(held.segments(), key=lambda segment: segment.clip_id):
+    for number, (clip_id, group) in enumerate(groupby(held.segments(), key=lambda segment: segment.clip_id)):
+        if number % part[1] != part[0]:
+            continue
         segments = tuple(group)
         lacking = tuple(m for m, store in own.items() if any(s.id not in store for s in segments))
         if lacking:
@@ -155,7 +165,8 @@ def _encode(settings: str, units: list[Unit]) -> Encoded:
                 log.logger.warning("clip '%s': %s", unit.clip.id, fault.message)
                 result.failures.append({"id": unit.clip.id, "error": fault.message})
 
-    for identity, bundle in encoding.features(encoders, every(), config.batch):
+    batch = PIECES if config.batch == "auto" else config.batch
+    for identity, bundle in encoding.features(encoders, every(), batch):
         result.bundles.append(replace(bundle, segment_id=identity))
     return result
 
@@ -177,8 +188,9 @@ def _write(own: Mapping[str, Store], bundles: list[FeatureBundle]) -> int:
     return len(written)
 
 
-def _record(folder: Path, failures: list[dict[str, str]]) -> None:
-    path = folder / "failures.jsonl"
+def _record(folder: Path, failures: list[dict[str, str]], part: tuple[int, int]) -> None:
+    number, count = part
+    path = folder / ("failures.jsonl" if count == 1 else f"failures-{number}-of-{count}.jsonl")
     path.unlink(missing_ok=True)
     if failures:
         write_lines(path, failures)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mercli.errors import DataError
 from mercli.jobs import kept
 from mercli.jobs.cutting import Medium, Piece, Source, cut, length, words
 from mercli.jobs.transcripts import Finder
@@ -43,7 +45,21 @@ def pieces(unit: Unit, settings: StreamSettings, face: str, finder: Finder | Non
         for piece in stored or ():
             yield segment.id, _told(_only(piece, unit.lacking), segment, piece.last)
     if decoded:
+        _unchanged(unit)
         yield from _decoded(media, decoded, settings, face)
+
+
+def _unchanged(unit: Unit) -> None:
+    """Raise ``DataError`` where a medium whose hash was kept (``prepare --hash``) holds something else now."""
+    clip = unit.clip
+    medium = clip.video or clip.audio or clip.image
+    if clip.sha256 is None or medium is None:
+        return
+    if not (unit.root / medium).is_file():
+        raise DataError(f"'{medium}' has vanished since it was prepared", f"mer prepare --corpus {clip.corpus} ...")
+    with (unit.root / medium).open("rb") as handle:
+        if hashlib.file_digest(handle, "sha256").hexdigest() != clip.sha256:
+            raise DataError(f"'{medium}' has changed since it was prepared", f"mer prepare --corpus {clip.corpus} ...")
 
 
 def _media(unit: Unit) -> tuple[Medium, ...]:

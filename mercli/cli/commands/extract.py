@@ -33,7 +33,13 @@ def extract(
     preset: Preset = None,
     modalities: Modalities = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes (1).")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Pieces a batch (16).")] = None,
+    shard: Annotated[
+        str | None, typer.Option("--shard", metavar="i/n", help="Every n-th clip from the i-th: one of n machines.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Of large networks (fp32).")
+    ] = None,
+    batch: Annotated[str | None, typer.Option("--batch", metavar="auto|N", help="Pieces a batch (auto).")] = None,
     strict: Annotated[bool | None, typer.Option("--strict", help="Stop at the first clip that fails.")] = None,
     max_fail: Annotated[
         str | None, typer.Option("--max-fail", metavar="SHARE", help="Fail when more clips than this fail, e.g. 5%.")
@@ -57,7 +63,9 @@ def extract(
         "corpora": corpora,
         "modalities": modalities,
         "engine.options.jobs": jobs,
-        "batch": batch,
+        "shard": shard,
+        "recipe.precision": precision,
+        "batch": int(batch) if batch and batch.isdecimal() else batch,
         "strict": strict,
         "max_fail": configs.share(max_fail) if max_fail else None,
         "device": device,

@@ -12,7 +12,10 @@ from mercli.contracts import Erratum, Expected, Facts, Folds
 
 @cache
 def load(name: str) -> Facts:
-    """Return the facts of the built-in corpus ``name``."""
+    """Return the facts of the built-in corpus ``name``.
+
+    Other keys of its file are passed over: ``get`` and ``read`` are what ``docs/corpora.md`` tells of the release.
+    """
     path = Path(__file__).parent / f"{name}.yaml"
     given = presets.parse(path.read_text(encoding="utf-8"), path.name)
     return Facts(
