@@ -160,6 +160,7 @@ class TrainConfig(FitConfig):
     """``mer train``: a fusion head on stored features."""
 
     command: ClassVar[str] = "train"
+    folds: str = "official"
 
 
 class LocoConfig(FitConfig):
@@ -167,7 +168,12 @@ class LocoConfig(FitConfig):
 
     command: ClassVar[str] = "loco"
     corpora: tuple[str, ...] = Field(min_length=2)
+    heads: tuple[str, ...] = ()
     score: Literal["test", "all"] = "test"
+    matrix: bool = False
+    compare: str | None = None
+    final: bool = False
+    engine: Choice = Choice(name="local")
 
 
 class PredictConfig(Config):

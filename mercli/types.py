@@ -163,7 +163,8 @@ class Prediction:
     """The answer for one clip or segment; ``docs/schemas/prediction.schema.json`` publishes its form.
 
     ``scores`` gives a probability per name; ``label`` is ``None`` when the model abstained or an ``error`` occurred;
-    ``shares`` are exact Shapley shares per modality.
+    ``cluster`` is what a corpus's segment is not independent of (its speaker, dialogue or clip), ``shares`` are exact
+    Shapley shares per modality.
     """
 
     id: str
@@ -176,6 +177,7 @@ class Prediction:
     run: str
     target: Label | None = None
     fold: str | None = None
+    cluster: str | None = None
     modalities: tuple[str, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
     text: str | None = None

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from mercli.config import Optimizer, RateSchedule
 from mercli.contracts import Batch
 from mercli.errors import DataError
+from mercli.fusion import optimisers
 from mercli.fusion.batch import select
+from mercli.fusion.losses import Objective, cross_entropy, using
+from mercli.fusion.sampling import ORDERS
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a head is fitted; ``modality_dropout`` is the chance of hiding a modality of a segment in training."""
+    """How a head is fitted; ``modality_dropout`` is the chance of hiding a modality of a segment in training.
+
+    ``accumulate`` batches make one step of the optimiser; ``clip`` is the largest gradient norm, 0 for any.
+    """
 
     epochs: int
     patience: int
@@ -25,58 +32,100 @@ class Schedule:
     weight_decay: float
     modality_dropout: float
     seed: int
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    rate: RateSchedule = field(default_factory=RateSchedule)
+    objective: Objective = field(default_factory=Objective)
+    accumulate: int = 1
+    clip: float = 1.0
+    monitor: Literal["uar", "accuracy", "weighted_f1", "macro_f1", "loss"] = "uar"
+    sampler: Literal["shuffled", "balanced", "oversample", "in-order"] = "shuffled"
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch's record: mean training loss, dev UAR, and whether it is the best so far."""
+    """One epoch's record: mean training loss, dev figures, and whether it is the best so far.
+
+    ``dev_loss`` is the mean over batches, as the training loss is; ``lr`` the rate of the last step; ``score`` the
+    figure that is watched, turned so that more is better.
+    """
 
     number: int
     loss: float
     dev_uar: float
     best: bool
+    dev_accuracy: float
+    dev_weighted_f1: float
+    dev_macro_f1: float
+    dev_loss: float
+    lr: float
+    score: float
 
 
 def fit(head: Any, train: Batch, dev: Batch, schedule: Schedule) -> Iterator[Epoch]:
-    """Train ``head`` in place and yield each epoch; ends after ``patience`` epochs without a better dev UAR.
+    """Train ``head`` in place and yield each epoch; ends after ``patience`` epochs without a better dev score.
 
     The head holds the weights of its best epoch when the generator is exhausted. Raises ``DataError`` when the loss
     is not finite.
     """
     draw = torch.Generator().manual_seed(schedule.seed)
-    optimiser = torch.optim.AdamW(head.parameters(), schedule.lr, weight_decay=schedule.weight_decay)
-    best, kept, waited = -1.0, clone(head.state_dict()), 0
+    optimiser = optimisers.build(schedule.optimizer, head.parameters(), schedule.lr, schedule.weight_decay)
+    pace = optimisers.Pace(schedule.rate, schedule.lr, schedule.epochs)
+    best, kept, waited = -np.inf, clone(head.state_dict()), 0
     for number in range(1, schedule.epochs + 1):
-        loss = _epoch(head, train, optimiser, schedule, draw)
-        if not np.isfinite(loss):
-            raise DataError(f"the training loss is {loss} in epoch {number}, expected a finite number", "--set lr=1e-4")
-        score = recall(predict(head, dev).argmax(1), dev.targets)
+        # the objective holds inside an epoch only: whoever takes the epochs may compute losses of his own between
+        with using(schedule.objective):
+            loss, lr = _epoch(head, train, optimiser, schedule, pace, number - 1, draw)
+            if not np.isfinite(loss):
+                raise DataError(
+                    f"the training loss is {loss} in epoch {number}, expected a finite number", "--set lr=1e-4"
+                )
+            found = judge(predict(head, dev), dev, schedule.batch)
+        score = -found["loss"] if schedule.monitor == "loss" else found[schedule.monitor]
         if better := score > best:
             best, kept, waited = score, clone(head.state_dict()), 0
         else:
             waited += 1
-        yield Epoch(number, loss, score, better)
+        pace.note(better)
+        yield Epoch(number, loss, best=better, lr=lr, score=score, **{f"dev_{name}": v for name, v in found.items()})
         if waited >= schedule.patience:
             break
     head.load_state_dict(kept)
 
 
 def _epoch(
-    head: Any, train: Batch, optimiser: torch.optim.Optimizer, schedule: Schedule, draw: torch.Generator
-) -> float:
+    head: Any,
+    train: Batch,
+    optimiser: torch.optim.Optimizer,
+    schedule: Schedule,
+    pace: optimisers.Pace,
+    epoch: int,
+    draw: torch.Generator,
+) -> tuple[float, float]:
+    """Return the mean loss over the batches of one epoch, and the rate of its last step."""
     head.train()
-    order = torch.randperm(len(train.present), generator=draw)
-    losses = []
-    for index in order.split(schedule.batch):
-        drop = torch.rand((len(index), len(train.modalities)), generator=draw) < schedule.modality_dropout
-        batch = select(train, index.to(train.present.device), drop.to(train.present.device))
+    batches = _order(train, schedule, draw).split(schedule.batch)
+    groups = [batches[i : i + schedule.accumulate] for i in range(0, len(batches), schedule.accumulate)]
+    losses, lr = [], schedule.lr
+    for step, group in enumerate(groups):
+        lr = pace.set(optimiser, epoch, step, len(groups))
         optimiser.zero_grad(set_to_none=True)
-        loss = head.loss(head(batch), batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+        size = sum(len(index) for index in group)
+        for index in group:
+            drop = torch.rand((len(index), len(train.modalities)), generator=draw) < schedule.modality_dropout
+            batch = select(train, index.to(train.present.device), drop.to(train.present.device))
+            loss = head.loss(head(batch), batch)
+            (loss * (len(index) / size)).backward()
+            losses.append(loss.detach().reshape(()))
+        if schedule.clip:
+            torch.nn.utils.clip_grad_norm_(head.parameters(), schedule.clip)
         optimiser.step()
-        losses.append(float(loss.detach()))
-    return float(np.mean(losses))
+    # read once an epoch: reading a loss makes a GPU wait for it
+    return float(np.mean(torch.stack(losses).tolist())), lr
+
+
+def _order(train: Batch, schedule: Schedule, draw: torch.Generator) -> torch.Tensor:
+    targets = torch.zeros(len(train.present), dtype=torch.long) if train.targets is None else train.targets.cpu()
+    return ORDERS[schedule.sampler](targets, draw)
 
 
 def clone(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -97,3 +146,31 @@ def recall(predicted: torch.Tensor, targets: torch.Tensor | None) -> float:
     if targets is None or not len(targets):
         return 0.0
     return float(torch.stack([(predicted[targets == k] == k).double().mean() for k in targets.unique()]).mean())
+
+
+@torch.inference_mode()
+def judge(logits: torch.Tensor, dev: Batch, size: int) -> dict[str, float]:
+    """Return UAR, accuracy, weighted and macro F1, and the loss of logits (N, K), mean over batches of ``size``.
+
+    F1 is over the classes that occur in the targets, as in ``mercli.results``; without targets every figure is 0.
+    """
+    targets, predicted = dev.targets, logits.argmax(1)
+    names = ("uar", "accuracy", "weighted_f1", "macro_f1", "loss")
+    if targets is None or not len(targets):
+        return dict.fromkeys(names, 0.0)
+    count = logits.shape[1]
+    support, named, hits = (
+        torch.bincount(found, minlength=count).double() for found in (targets, predicted, targets[targets == predicted])
+    )
+    f1 = 2 * hits / (support + named).clamp(min=1)
+    rows = torch.arange(len(targets), device=targets.device).split(size)
+    loss = torch.stack([cross_entropy(logits[part], _labels(dev, part)) for part in rows]).double().mean()
+    found = ((predicted == targets).double().mean(), (f1 * support).sum() / support.sum(), f1[support > 0].mean(), loss)
+    return dict(zip(names, (recall(predicted, targets), *map(float, found)), strict=True))
+
+
+def _labels(batch: Batch, rows: torch.Tensor) -> Batch:
+    """Return these rows of a batch with targets that are known, without their values."""
+    prior = None if batch.log_prior is None else batch.log_prior[rows]
+    assert batch.targets is not None
+    return Batch(batch.modalities, {}, {}, batch.present[rows], batch.targets[rows], prior)

@@ -1,19 +1,120 @@
-"""Losses of one-of heads."""
+"""Losses: of one-of heads under the run's objective, of many-of and of values.
+
+A head calls ``cross_entropy``; how classes are weighted and easy items damped is the run's choice (``using``), so that
+no head has to know it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
+from mercli.config import Loss
 from mercli.contracts import Batch
+
+TINY = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """The penalty of one-of decisions: cross-entropy where nothing is set.
+
+    ``focal``: the exponent gamma of focal loss (Lin et al. 2017), 0 for none; ``smoothing`` of labels (Szegedy et al.
+    2016); ``weight`` (K,) by class, where the mean is over the weights of the batch.
+    """
+
+    focal: float = 0.0
+    smoothing: float = 0.0
+    weight: torch.Tensor | None = None
+
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the scalar penalty of logits (B, K) for class indices (B,)."""
+        weight = None if self.weight is None else self.weight.to(logits)
+        if weight is None and not self.focal:
+            return F.cross_entropy(logits, targets, label_smoothing=self.smoothing)
+        each = F.cross_entropy(logits, targets, weight, reduction="none", label_smoothing=self.smoothing)
+        if self.focal:
+            log_p = logits.log_softmax(1).gather(1, targets[:, None]).squeeze(1)
+            # never quite 0, where an exponent below 1 has no finite slope
+            each = each * (-torch.expm1(log_p)).clamp(min=TINY) ** self.focal
+        return each.mean() if weight is None else each.sum() / weight[targets].sum().clamp(min=TINY)
+
+
+_objective: ContextVar[Objective] = ContextVar("objective", default=Objective())  # noqa: B039 (frozen)
+
+
+@contextmanager
+def using(objective: Objective) -> Iterator[None]:
+    """Let ``cross_entropy`` penalise by this objective inside the block."""
+    token = _objective.set(objective)
+    try:
+        yield
+    finally:
+        _objective.reset(token)
+
+
+def objective(loss: Loss, targets: torch.Tensor, classes: int) -> Objective:
+    """Return the objective that a config asks for; the weights of ``classes`` come from the training targets (N,)."""
+    weight = class_weights(targets, classes, loss.class_weights, loss.beta)
+    return Objective(loss.gamma if loss.name == "focal" else 0.0, loss.smoothing, weight)
 
 
 def cross_entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return the mean cross-entropy of logits (B, K); each corpus's log-prior is added, so that logits stay uniform.
+    """Return the penalty of logits (B, K) by the run's objective, cross-entropy unless ``using`` says otherwise.
 
-    Adding the prior in training only is logit adjustment (Menon et al. 2021; balanced softmax, Ren et al. 2020).
+    Each corpus's log-prior is added where the batch has it, so that logits stay uniform: added in training only it is
+    logit adjustment (Menon et al. 2021; balanced softmax, Ren et al. 2020). Raises ``ValueError`` without targets.
     """
     if batch.targets is None:
         raise ValueError("a loss needs targets")
     adjusted = logits if batch.log_prior is None else logits + batch.log_prior
-    return F.cross_entropy(adjusted, batch.targets)
+    return _objective.get()(adjusted, batch.targets)
+
+
+def class_weights(
+    targets: torch.Tensor, classes: int, kind: str = "balanced", beta: float = 0.999
+) -> torch.Tensor | None:
+    """Return float32 weights (K,) of the classes of one-of targets (N,), ``None`` for the kind ``none``.
+
+    ``balanced``: n / (k n_c) with k the classes that occur. ``effective``: in proportion to (1 - beta) / (1 -
+    beta^n_c), with mean 1 over the classes that occur (effective number of samples, Cui et al. 2019). A class that does
+    not occur weighs 0; SMIL's vector leaves it out, is then too short, and stops its training.
+    """
+    if kind == "none":
+        return None
+    counts = torch.bincount(targets.cpu(), minlength=classes).double()
+    here = counts > 0
+    if kind == "balanced":
+        weight = counts.sum() / (here.sum() * counts)
+    else:
+        weight = (1 - beta) / (1 - beta**counts)
+        weight = weight * here.sum() / weight[here].sum()
+    return torch.where(here, weight, 0.0).float()
+
+
+def binary_cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor, positive: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return the mean loss of many-of logits (B, K) for targets (B, K) in 0..1; ``positive`` (K,) weighs the ones."""
+    weight = None if positive is None else positive.to(logits)
+    return F.binary_cross_entropy_with_logits(logits, targets.to(logits), pos_weight=weight)
+
+
+def positive_weights(targets: torch.Tensor) -> torch.Tensor:
+    """Return n_negative / n_positive (K,) of many-of targets (N, K); 1 for a label that is always or never there."""
+    ones = (targets > 0).sum(0).float()
+    zeros = len(targets) - ones
+    return torch.where((ones > 0) & (zeros > 0), zeros / ones.clamp(min=1), 1.0)
+
+
+def concordance(values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return 1 - CCC of values (B, K) for targets (B, K), mean over the K dimensions (concordance, Lin 1989)."""
+    x, y = values - values.mean(0), targets - targets.mean(0)
+    apart = (values.mean(0) - targets.mean(0)) ** 2
+    spread = (x**2).mean(0) + (y**2).mean(0) + apart
+    return (1 - 2 * (x * y).mean(0) / spread.clamp(min=TINY)).mean()

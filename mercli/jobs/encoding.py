@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -20,6 +21,8 @@ from mercli.types import Feature, FeatureBundle, Streams, StreamSettings
 
 Key = TypeVar("Key")
 BATCH_SECONDS = 60.0
+NO_CHANGE = ("weights", "batch", "trained_on")
+"""Options of encoders that change no number of their features."""
 NOTHING = {
     "audio": "no sound to work on (silence)",
     "face": "no usable face",
@@ -109,8 +112,10 @@ def build(recipe: Recipe, modalities: Iterable[str], device: str = "cpu") -> Enc
 
 def _key(choice: Choice, encoder: Encoder, recipe: Recipe, precision: str) -> str:
     spec = registry.get("encoders", choice.name)
-    # where a weights file lies says nothing of what it holds: its hash is in encoder.weights
-    options = {k: v for k, v in registry.check_options(spec, choice.options).items() if k != "weights"}
+    given = registry.check_options(spec, choice.options)
+    # where weights lie says nothing of what they hold: their hash is in encoder.weights
+    here = ("model",) if Path(str(given.get("model", ""))).is_dir() else ()
+    options = {name: value for name, value in given.items() if name not in (*NO_CHANGE, *here)}
     how: dict[str, dict[str, Any]] = {
         "face": {"face": recipe.face},
         "text": {"transcriber": recipe.transcriber.model_dump()},

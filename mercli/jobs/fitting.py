@@ -15,7 +15,7 @@ from mercli.config import FitConfig
 from mercli.engines.devices import resolve
 from mercli.errors import DataError
 from mercli.fusion import bundle as bundles
-from mercli.fusion import loop
+from mercli.fusion import loop, losses
 from mercli.fusion.batch import Statistics, collate, statistics
 from mercli.fusion.calibration import log_softmax, temperature
 from mercli.jobs.dataset import Data
@@ -47,8 +47,8 @@ def fit(config: FitConfig, data: Data, train: Sequence[Part], dev: Sequence[Part
     import torch
 
     device = resolve(config.device)
-    learn = data.examples(train)
-    choose = data.examples(dev)
+    learn = data.examples(train, prior=adjusts(config))
+    choose = data.examples(dev, prior=adjusts(config))
     for name, split in (*train, *dev):
         if not data.corpora[name].rows(split):
             raise DataError(f"corpus '{name}' has no {split} split", "mer prepare ... --split speaker:0.8/0.1/0.1")
@@ -57,14 +57,60 @@ def fit(config: FitConfig, data: Data, train: Sequence[Part], dev: Sequence[Part
     torch.manual_seed(seed)
     head = registry.build("heads", config.head.name, data.dims, data.scheme, options=config.head.options).to(device)
     learned = statistics(learn)
-    schedule = loop.Schedule(
-        config.epochs, config.patience, config.batch, config.lr, config.weight_decay, config.modality_dropout, seed
-    )
+    if not config.standardise:
+        learned = _as_they_are(learned)
+    plan = schedule(config, torch.from_numpy(learn.targets).to(device), len(data.scheme.names), seed)
     dev_batch = collate(choose, learned, data.dims, device)
-    epochs = list(loop.fit(head, collate(learn, learned, data.dims, device), dev_batch, schedule))
+    epochs = list(loop.fit(head, collate(learn, learned, data.dims, device), dev_batch, plan))
     logits = loop.predict(head, dev_batch).double().cpu().numpy()
-    prior = 0.0 if choose.log_prior is None else choose.log_prior.astype(np.float64)
-    return Fitted(head, learned, temperature(logits, choose.targets, prior), epochs, device)
+    prior = data.examples(dev).log_prior if _balances(config) else None
+    held = 0.0 if prior is None else prior.astype(np.float64)
+    return Fitted(head, learned, temperature(logits, choose.targets, held), epochs, device)
+
+
+def _as_they_are(found: Statistics) -> Statistics:
+    """Return statistics that leave features as they are."""
+    return Statistics(
+        {modality: np.zeros_like(mean) for modality, mean in found.mean.items()},
+        {modality: np.ones_like(std) for modality, std in found.std.items()},
+    )
+
+
+def adjusts(config: FitConfig) -> bool:
+    """Tell whether training adds the corpora's log-priors: where nothing else balances, unless the config says so."""
+    if config.loss.adjust_prior is not None:
+        return config.loss.adjust_prior
+    return not _weighs(config)
+
+
+def _weighs(config: FitConfig) -> bool:
+    return config.loss.class_weights != "none" or config.sampler in ("balanced", "oversample")
+
+
+def _balances(config: FitConfig) -> bool:
+    """Tell whether logits come out under a uniform prior; else they hold that of the training data."""
+    return adjusts(config) or _weighs(config)
+
+
+def schedule(config: FitConfig, targets: Any, classes: int, seed: int) -> loop.Schedule:
+    """Return what the loop is told by a config; ``targets``: the training items' class indices (N,), a tensor."""
+    objective = losses.objective(config.loss, targets, classes)
+    return loop.Schedule(
+        config.epochs,
+        config.patience,
+        config.batch,
+        config.lr,
+        config.weight_decay,
+        config.modality_dropout,
+        seed,
+        config.optimizer,
+        config.schedule,
+        objective,
+        config.accumulate,
+        config.clip,
+        config.monitor,
+        config.sampler,
+    )
 
 
 def predictions(
@@ -87,6 +133,7 @@ def predictions(
             run=run,
             target=names[int(target)],
             fold=fold,
+            cluster=cluster(segment),
             modalities=tuple(m for m in examples.modalities if features.features.get(m) is not None),
             missing=features.missing,
             text=segment.text,

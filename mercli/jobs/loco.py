@@ -2,86 +2,193 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mercli import log, rundir
-from mercli.config import LocoConfig
-from mercli.jobs import audit, dataset, fitting
+from mercli import log, registry, rundir
+from mercli.config import Choice, LocoConfig
+from mercli.contracts import Engine
+from mercli.jobs import audit, comparing, dataset, fitting, transfer
 from mercli.types import Prediction
+
+LogP = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Loco:
-    """The run folder, one row per held-out corpus, and the mean over those that no encoder has seen."""
+    """The run folder, a row per head and held-out corpus, the mean over those that no encoder has seen, comparisons."""
 
     run: Path
     rows: list[dict[str, Any]]
-    mean_uar: float | None
+    means: dict[str, float | None]
+    comparisons: list[dict[str, Any]]
+    matrix: list[dict[str, Any]]
+    identifiability: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One fit: a head, the corpus that is held out, a seed."""
+
+    head: str
+    held_out: str
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a fit leaves: the trained head, log-probabilities of the held-out part and of the others' test splits."""
+
+    task: Task
+    fitted: fitting.Fitted
+    outside: LogP
+    home: LogP | None
+    left_out: dict[str, int]
 
 
 def loco(config: LocoConfig) -> Loco:
-    """Train on the others' train splits (early stopping on their dev), score each held-out corpus (DESIGN 7)."""
+    """Train on the others' train splits (early stopping on their dev), score each held-out corpus (DESIGN 7).
+
+    Heads, folds and seeds are independent fits, spread by the engine. Raises ``DataError`` for corpora that leak.
+    """
     audit.refuse_leaks(config)
-    data = dataset.load(config)
-    run = rundir.create(Path(config.runs), f"loco-{config.head.name}", config.model_dump())
+    settings = config.model_dump_json()
+    _data.cache_clear()  # what lies on disk may have changed since this process last looked
+    data = _data(settings)
+    heads = config.heads or (config.head.name,)
+    run = rundir.create(Path(config.runs), f"loco-{'-'.join(heads)}", config.model_dump())
+    seeds = range(config.seed, config.seed + config.seeds)
+    tasks = [Task(head, held_out, seed) for head in heads for held_out in config.corpora for seed in seeds]
+    engine: Engine = registry.build("engines", config.engine.name, options=config.engine.options)
     rows: list[dict[str, Any]] = []
     predictions: list[Prediction] = []
     epochs: list[dict[str, Any]] = []
     with log.to_file(run / "log.txt"):
-        for held_out in log.progress(config.corpora, "loco", total=len(config.corpora), unit="folds"):
-            row, made, lines = _fold(config, data, held_out, run)
-            rows.append(row)
-            predictions += made
-            epochs += lines
+        done = log.progress(engine.map(partial(_run, settings), tasks), "loco", total=len(tasks), unit="fits")
+        for (head, held_out), group in groupby(done, key=lambda o: (o.task.head, o.task.held_out)):
+            outcomes = list(group)
+            rows.append(_row(config, data, outcomes))
+            predictions += _predictions(config, data, outcomes, run.name, many=len(heads) > 1)
+            epochs += _epochs(outcomes)
+            name = f"without-{held_out}" if len(heads) == 1 else f"{head}-without-{held_out}"
+            _save(run / "bundle" / name, config, data, outcomes, rows[-1])
+        result = Loco(
+            run,
+            rows,
+            {head: _mean([row for row in rows if row["head"] == head]) for head in heads},
+            comparisons=_comparisons(config, predictions, heads),
+            matrix=transfer.matrix(config, data, heads, seeds) if config.matrix else [],
+            identifiability=transfer.identifiability(data),
+        )
+        if config.final:
+            _final(run, config, data, heads, seeds)
         rundir.write_lines(run / "predictions.jsonl", predictions)
         rundir.write_lines(run / "metrics.jsonl", epochs)
-        unseen = [row["held_out"]["uar"] for row in rows if not row["seen_by"]]
-        mean = float(np.mean(unseen)) if unseen else None
-        rundir.write_text(run / "scores.json", rundir.json_line({"folds": rows, "mean_uar": mean}) + "\n")
-    return Loco(run, rows, mean)
+        rundir.write_text(run / "scores.json", rundir.json_line({**vars(result), "run": run.name}) + "\n")
+    return result
 
 
-def _fold(
-    config: LocoConfig, data: dataset.Data, held_out: str, run: Path
-) -> tuple[dict[str, Any], list[Prediction], list[dict[str, Any]]]:
-    others = [name for name in config.corpora if name != held_out]
+@cache
+def _data(settings: str) -> dataset.Data:
+    """Load the features once per process; workers share the mapped files."""
+    return dataset.load(LocoConfig.model_validate_json(settings))
+
+
+def with_head(config: LocoConfig, head: str) -> LocoConfig:
+    """Return the config for one of its heads; options belong to the head that the config names itself."""
+    return config if head == config.head.name else config.model_copy(update={"head": Choice(name=head)})
+
+
+def _run(settings: str, task: Task) -> Outcome:
+    config, data = LocoConfig.model_validate_json(settings), _data(settings)
+    others = [name for name in config.corpora if name != task.held_out]
+    apart, left_out = data.without_texts_of(task.held_out)
     learn: list[fitting.Part] = [(name, "train") for name in others]
     choose: list[fitting.Part] = [(name, "dev") for name in others]
-    seeds = range(config.seed, config.seed + config.seeds)
-    apart, left_out = data.without_texts_of(held_out)
-    fits = [fitting.fit(config, apart, learn, choose, seed) for seed in seeds]
-    split = "test" if config.score == "test" and data.corpora[held_out].rows("test") else None
-    target: list[fitting.Part] = [(held_out, split)]
-    log_p = [fit.log_probabilities(data, target) for fit in fits]
+    fitted = fitting.fit(with_head(config, task.head), apart, learn, choose, task.seed)
     home: list[fitting.Part] = [(name, "test") for name in others]
-    predictions = [
-        prediction
-        for seed, p in zip(seeds, log_p, strict=True)
-        for prediction in fitting.predictions(data, target, p, run=run.name, fold=f"{held_out}/seed{seed}")
-    ]
-    at_home = (
-        fitting.score(data, home, [fit.log_probabilities(data, home) for fit in fits]) if data.segments(home) else None
+    return Outcome(
+        task,
+        fitted,
+        fitted.log_probabilities(data, [target(config, data, task.held_out)]),
+        fitted.log_probabilities(data, home) if data.segments(home) else None,
+        left_out,
     )
-    outside = fitting.score(data, target, log_p)
-    row = {
+
+
+def target(config: LocoConfig, data: dataset.Data, name: str) -> fitting.Part:
+    """Return what of a held-out corpus is scored: its test split, all of it where it has none or ``score`` says so."""
+    return name, "test" if config.score == "test" and data.corpora[name].rows("test") else None
+
+
+def _row(config: LocoConfig, data: dataset.Data, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    held_out = outcomes[0].task.held_out
+    others = [name for name in config.corpora if name != held_out]
+    part = target(config, data, held_out)
+    outside = [o.outside for o in outcomes]
+    home = [o.home for o in outcomes if o.home is not None]
+    return {
+        "head": outcomes[0].task.head,
         "corpus": held_out,
         "trained_on": others,
-        "split": split or "all",
+        "split": part[1] or "all",
         "seen_by": fitting.seen(data, held_out, None),
-        "same_texts_left_out": left_out,
-        "held_out": outside,
-        "others_test": at_home,
+        "same_texts_left_out": outcomes[0].left_out,
+        "held_out": {**fitting.score(data, [part], outside), **transfer.beside(data, part, outside)},
+        "others_test": fitting.score(data, [(name, "test") for name in others], home) if home else None,
     }
-    best = int(np.argmax([max(epoch.dev_uar for epoch in fit.epochs) for fit in fits]))
-    facts = {"left_out": held_out, "held_out_uar": round(outside["uar"], 4), "seed": seeds[best]}
-    fitting.save(run / "bundle" / f"without-{held_out}", config, data, fits[best], learn, facts)
-    lines = [
-        line
-        for seed, fit in zip(seeds, fits, strict=True)
-        for line in fitting.epoch_rows(fit, held_out=held_out, seed=seed)
-    ]
-    return row, predictions, lines
+
+
+def _predictions(
+    config: LocoConfig, data: dataset.Data, outcomes: Sequence[Outcome], run: str, *, many: bool
+) -> Iterator[Prediction]:
+    for outcome in outcomes:
+        task = outcome.task
+        fold = f"{task.held_out}/seed{task.seed}" + (f"/{task.head}" if many else "")
+        part = target(config, data, task.held_out)
+        yield from fitting.predictions(data, [part], outcome.outside, run=run, fold=fold)
+
+
+def _epochs(outcomes: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
+    for outcome in outcomes:
+        task = outcome.task
+        yield from fitting.epoch_rows(outcome.fitted, head=task.head, held_out=task.held_out, seed=task.seed)
+
+
+def _save(
+    folder: Path, config: LocoConfig, data: dataset.Data, outcomes: Sequence[Outcome], row: dict[str, Any]
+) -> None:
+    best = max(outcomes, key=lambda o: max(epoch.score for epoch in o.fitted.epochs))
+    learn: list[fitting.Part] = [(name, "train") for name in row["trained_on"]]
+    facts = {"left_out": row["corpus"], "held_out_uar": round(row["held_out"]["uar"], 4), "seed": best.task.seed}
+    fitting.save(folder, with_head(config, best.task.head), data, best.fitted, learn, facts)
+
+
+def _final(run: Path, config: LocoConfig, data: dataset.Data, heads: Sequence[str], seeds: range) -> None:
+    """Leave one bundle per head that is trained on every corpus; its own scores are those of the folds."""
+    learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
+    choose: list[fitting.Part] = [(name, "dev") for name in config.corpora]
+    for head in heads:
+        own = with_head(config, head)
+        fits = [fitting.fit(own, data, learn, choose, seed) for seed in seeds]
+        best = int(np.argmax([max(epoch.score for epoch in fit.epochs) for fit in fits]))
+        fitting.save(run / "bundle" / f"{head}-final", own, data, fits[best], learn, {"seed": seeds[best]})
+
+
+def _mean(rows: Sequence[dict[str, Any]]) -> float | None:
+    unseen = [row["held_out"]["uar"] for row in rows if not row["seen_by"]]
+    return float(np.mean(unseen)) if unseen else None
+
+
+def _comparisons(config: LocoConfig, made: Sequence[Prediction], heads: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the first head against each other one, or this run against another, with Holm's correction over all."""
+    if config.compare is not None:
+        return comparing.with_run(made, rundir.find(Path(config.runs), config.compare), config.compare)
+    return comparing.heads(made, heads) if len(heads) > 1 else []

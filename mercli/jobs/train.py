@@ -2,58 +2,114 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mercli import log, rundir
 from mercli.config import TrainConfig
-from mercli.jobs import audit, dataset, fitting
+from mercli.jobs import audit, dataset, fitting, folding
 from mercli.types import Prediction
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The run folder and what the head scores on each corpus's test split."""
+    """The run folder, what the head scores on each corpus (out of fold where there are folds), and on each fold."""
 
     run: Path
     scores: dict[str, dict[str, Any]]
     coverage: dict[str, dict[str, Any]]
+    folds: list[dict[str, Any]] = field(default_factory=list)
 
 
 def train(config: TrainConfig) -> Trained:
-    """Train on the train splits, choose on dev, score test; the bundle is the seed that is best on dev."""
+    """Train on the train splits, choose on dev, score test; the bundle is the seed that is best on dev.
+
+    With ``folds`` every fold of that cross-validation is trained and tested so, and answers are scored together. Raises
+    ``DataError`` for corpora that leak.
+    """
     audit.refuse_leaks(config)
     data = dataset.load(config)
     run = rundir.create(Path(config.runs), f"train-{config.head.name}", config.model_dump())
-    learn = [(name, "train") for name in config.corpora]
-    choose = [(name, "dev") for name in config.corpora]
+    rounds = [data] if config.folds == "official" else list(folding.folded(data, config.folds, config.seed))
     with log.to_file(run / "log.txt"):
-        fits = []
-        for seed in log.progress(range(config.seed, config.seed + config.seeds), "train", config.seeds, "seeds"):
-            fits.append(fitting.fit(config, data, learn, choose, seed))
-        rundir.write_lines(
-            run / "metrics.jsonl",
-            (row for seed, fit in enumerate(fits, config.seed) for row in fitting.epoch_rows(fit, seed=seed)),
-        )
+        total = len(rounds) * config.seeds
+        bar = iter(log.progress(range(total), "train", total, "fits"))
+        folds = [_fold(config, one, number, bar) for number, one in enumerate(rounds, start=1)]
+        rundir.write_lines(run / "metrics.jsonl", (row for fold in folds for row in fold.epochs))
         scores: dict[str, dict[str, Any]] = {}
-        rows: list[Prediction] = []
+        predictions: list[Prediction] = []
         for name in config.corpora:
-            part: list[fitting.Part] = [(name, "test")]
-            if not data.corpora[name].rows("test"):
-                continue
-            log_p = [fit.log_probabilities(data, part) for fit in fits]
-            scores[name] = {**fitting.score(data, part, log_p), "seen_by": fitting.seen(data, name, "test")}
-            for seed, p in enumerate(log_p, config.seed):
-                rows += fitting.predictions(data, part, p, run=run.name, fold=f"{name}/seed{seed}")
-        rundir.write_lines(run / "predictions.jsonl", rows)
-        best = int(np.argmax([max(epoch.dev_uar for epoch in fit.epochs) for fit in fits]))
-        facts = {"seed": config.seed + best, "test_uar": {name: round(s["uar"], 4) for name, s in scores.items()}}
-        fitting.save(run / "bundle", config, data, fits[best], learn, facts)
+            tested = [fold for fold in folds if name in fold.log_p]
+            if tested:
+                scores[name] = _score(config, data, name, tested)
+                predictions += [row for fold in tested for row in _predictions(config, fold, name, run.name)]
+        rundir.write_lines(run / "predictions.jsonl", predictions)
+        learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
+        for number, fold in enumerate(folds, start=1):
+            folder = run / "bundle" / f"fold-{number}" if len(folds) > 1 else run / "bundle"
+            uar = {name: round(score["uar"], 4) for name, score in (fold.scores if len(folds) > 1 else scores).items()}
+            fitting.save(folder, config, fold.data, fold.best, learn, {"seed": fold.seed, "test_uar": uar})
         rundir.write_text(run / "scores.json", rundir.json_line(scores) + "\n")
-    return Trained(run, scores, coverage(data))
+    rows = [{"fold": number, **fold.scores} for number, fold in enumerate(folds, start=1)] if len(folds) > 1 else []
+    return Trained(run, scores, coverage(data), rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    """One round of training: its data, best fit and seed, and each corpus's log-probabilities per seed."""
+
+    number: int
+    data: dataset.Data
+    best: fitting.Fitted
+    seed: int
+    epochs: list[dict[str, Any]]
+    log_p: dict[str, list[NDArray[np.float64]]]
+    scores: dict[str, dict[str, Any]]
+
+
+def _fold(config: TrainConfig, data: dataset.Data, number: int, bar: Iterator[int]) -> _Fold:
+    learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
+    choose: list[fitting.Part] = [(name, "dev") for name in config.corpora]
+    seeds = range(config.seed, config.seed + config.seeds)
+    fits = []
+    for seed in seeds:
+        next(bar)
+        fits.append(fitting.fit(config, data, learn, choose, seed))
+    where = {} if config.folds == "official" else {"fold": number}
+    epochs = [row for seed, fit in zip(seeds, fits, strict=True) for row in fitting.epoch_rows(fit, seed=seed, **where)]
+    log_p: dict[str, list[NDArray[np.float64]]] = {}
+    scores: dict[str, dict[str, Any]] = {}
+    for name in config.corpora:
+        part: list[fitting.Part] = [(name, "test")]
+        if data.corpora[name].rows("test"):
+            log_p[name] = [fit.log_probabilities(data, part) for fit in fits]
+            scores[name] = fitting.score(data, part, log_p[name])
+    best = int(np.argmax([max(epoch.score for epoch in fit.epochs) for fit in fits]))
+    return _Fold(number, data, fits[best], seeds[best], epochs, log_p, scores)
+
+
+def _score(config: TrainConfig, data: dataset.Data, name: str, folds: Sequence[_Fold]) -> dict[str, Any]:
+    """Return a corpus's score: that of its test split, or of all its folds' answers together."""
+    seen = fitting.seen(data, name, "test" if len(folds) == 1 else None)
+    if len(folds) == 1:
+        return {**folds[0].scores[name], "seen_by": seen}
+    rows = [folding.tested(fold.data, name) for fold in folds]
+    joined, log_p = data, []
+    for seed in range(config.seeds):
+        joined, whole = folding.together(data, name, rows, [fold.log_p[name][seed] for fold in folds])
+        log_p.append(whole)
+    return {**fitting.score(joined, [(name, None)], log_p), "seen_by": seen}
+
+
+def _predictions(config: TrainConfig, fold: _Fold, name: str, run: str) -> Iterator[Prediction]:
+    own = "" if config.folds == "official" else f"/fold{fold.number}"
+    for seed, p in enumerate(fold.log_p[name], config.seed):
+        yield from fitting.predictions(fold.data, [(name, "test")], p, run=run, fold=f"{name}/seed{seed}{own}")
 
 
 def coverage(data: dataset.Data) -> dict[str, dict[str, Any]]:

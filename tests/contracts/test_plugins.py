@@ -10,19 +10,35 @@ import pytest
 from mercli import registry
 from mercli.labels import CANONICAL
 from mercli.types import MODALITIES, Feature, FeatureBundle, Streams, StreamSettings, Transcript
+from tests.contracts.models import MADE
 
 ENCODERS = [spec.name for spec in registry.specs("encoders")]
 HEADS = [spec.name for spec in registry.specs("heads")]
 DIMS = {"audio": 5, "face": 4, "text": 3}
 
 
-def streams(seconds: float = 1.5, seed: int = 0, size: int = 48) -> Streams:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Build an encoder by name, once: with what ships inside, else with a tiny model of its format."""
+    folder = tmp_path_factory.mktemp("models")
+    held = {}
+
+    def build(name):
+        if name not in held:
+            held[name] = registry.build("encoders", name, options=MADE[name](folder) if name in MADE else {})
+        return held[name]
+
+    return build
+
+
+def streams(seconds: float = 1.5, seed: int = 0, size: int = 48, rate: int = 16_000) -> Streams:
     draw = np.random.default_rng(seed)
-    time = np.arange(round(seconds * 16_000)) / 16_000
+    time = np.arange(round(seconds * rate)) / rate
     sound = 0.3 * np.sin(2 * np.pi * 180 * time) * (1 + np.sin(2 * np.pi * 3 * time)) + draw.normal(0, 0.01, len(time))
     frames = round(seconds * 5)
     return Streams(
         audio=sound.astype(np.float32),
+        audio_rate=rate,
         faces=draw.integers(0, 255, (frames, size, size, 3), np.uint8),
         face_times=(np.arange(frames) / 5).astype(np.float32),
         face_confidence=np.ones(frames, np.float32),
@@ -40,21 +56,21 @@ def test_listings_are_json_and_tell_where_each_plugin_comes_from(kind, mer):
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_an_encoder_declares_what_it_makes(name):
-    spec, encoder = registry.get("encoders", name), registry.build("encoders", name)
+def test_an_encoder_declares_what_it_makes(name, built):
+    spec, encoder = registry.get("encoders", name), built(name)
     assert encoder.modality == spec.facts["modality"]
     assert encoder.modality in MODALITIES
-    assert encoder.dim == spec.facts["dim"]
+    assert encoder.dim == spec.facts["dim"] or name in MADE
     assert isinstance(encoder.settings, StreamSettings)
     assert encoder.weights
     assert {(t.corpus, t.split) for t in encoder.trained_on} == {(t.corpus, t.split) for t in spec.facts["trained_on"]}
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_an_encoder_gives_the_same_rows_alone_and_in_any_batch(name):
-    encoder = registry.build("encoders", name)
-    size = encoder.settings.face_size
-    batch = [streams(1.5, 1, size), streams(0.8, 2, size), streams(2.2, 3, size)]
+def test_an_encoder_gives_the_same_rows_alone_and_in_any_batch(name, built):
+    encoder = built(name)
+    size, rate = encoder.settings.face_size, encoder.settings.audio_rate
+    batch = [streams(1.5, 1, size, rate), streams(0.8, 2, size, rate), streams(2.2, 3, size, rate)]
     together = encoder.encode(batch)
     assert len(together) == 3
     for one, feature in zip(batch, together, strict=True):
@@ -69,11 +85,12 @@ def test_an_encoder_gives_the_same_rows_alone_and_in_any_batch(name):
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_an_encoder_that_finds_nothing_says_so_by_no_valid_row(name):
-    encoder = registry.build("encoders", name)
+def test_an_encoder_that_finds_nothing_says_so_by_no_valid_row(name, built):
+    encoder = built(name)
     size = encoder.settings.face_size
     nothing = Streams(
         audio=np.zeros(8000, np.float32),
+        audio_rate=encoder.settings.audio_rate,
         faces=np.zeros((3, size, size, 3), np.uint8),
         face_times=np.arange(3, dtype=np.float32),
         face_confidence=np.zeros(3, np.float32),
@@ -84,14 +101,15 @@ def test_an_encoder_that_finds_nothing_says_so_by_no_valid_row(name):
     assert np.isfinite(feature.values).all()
 
 
-def bundles(count: int, seed: int = 0) -> list[FeatureBundle]:
+def bundles(count: int, dims: dict[str, int], seed: int = 0) -> list[FeatureBundle]:
     draw = np.random.default_rng(seed)
+    subsets = 2 ** len(dims) - 1
     made = []
     for index in range(count):
         features = {}
-        for number, (modality, dim) in enumerate(DIMS.items()):
+        for number, (modality, dim) in enumerate(dims.items()):
             rows = int(draw.integers(1, 5))
-            here = (index % 7 + 1) >> number & 1  # every non-empty subset of the three occurs
+            here = (index % subsets + 1) >> number & 1  # every non-empty subset of them occurs
             made_here = Feature(
                 draw.normal(size=(rows, dim)).astype(np.float32), np.zeros((rows, 2), np.float32), np.ones(rows, bool)
             )
@@ -100,14 +118,21 @@ def bundles(count: int, seed: int = 0) -> list[FeatureBundle]:
     return made
 
 
-def batch_of(some: list[FeatureBundle], targets: list[int] | None = None):
+def batch_of(some: list[FeatureBundle]):
     from mercli.fusion.batch import Examples, Statistics, collate
 
+    dims = {m: d for m, d in DIMS.items() if m in some[0].features}
     stats = Statistics(
-        {m: np.zeros(d, np.float32) for m, d in DIMS.items()}, {m: np.ones(d, np.float32) for m, d in DIMS.items()}
+        {m: np.zeros(d, np.float32) for m, d in dims.items()}, {m: np.ones(d, np.float32) for m, d in dims.items()}
     )
-    wanted = np.asarray(targets if targets is not None else [i % 7 for i in range(len(some))])
-    return collate(Examples(some, tuple(DIMS), wanted, ["made"] * len(some)), stats, DIMS)
+    wanted = np.asarray([i % 7 for i in range(len(some))])
+    return collate(Examples(some, tuple(dims), wanted, ["made"] * len(some)), stats, dims)
+
+
+def dims_of(name: str) -> dict[str, int]:
+    """Return the dims of the modalities that a head takes: all, unless its facts name them."""
+    takes = registry.get("heads", name).facts.get("modalities", tuple(DIMS))
+    return {modality: dim for modality, dim in DIMS.items() if modality in takes}
 
 
 @pytest.fixture(params=HEADS)
@@ -115,11 +140,24 @@ def head(request):
     import torch
 
     torch.manual_seed(0)
-    return registry.build("heads", request.param, DIMS, CANONICAL).eval()
+    return registry.build("heads", request.param, dims_of(request.param), CANONICAL).eval()
+
+
+def taken(head) -> dict[str, int]:
+    return {modality: dim for modality, dim in DIMS.items() if modality in head.modalities}
+
+
+@pytest.mark.parametrize("name", [n for n in HEADS if len(dims_of(n)) < len(DIMS)])
+def test_a_head_that_takes_some_modalities_refuses_others_with_the_flag_to_give(name):
+    from mercli.errors import ConfigError
+
+    with pytest.raises(ConfigError) as refusal:
+        registry.build("heads", name, DIMS, CANONICAL)
+    assert f"--modalities {' '.join(dims_of(name))}" in refusal.value.hint
 
 
 def test_a_head_is_finite_for_every_subset_and_its_loss_trains_every_weight(head):
-    batch = batch_of(bundles(14))
+    batch = batch_of(bundles(14, taken(head)))
     output = head(batch)
     assert output.logits.shape == (14, 7)
     assert output.logits.isfinite().all()
@@ -130,7 +168,7 @@ def test_a_head_is_finite_for_every_subset_and_its_loss_trains_every_weight(head
 
 
 def test_gradient_reaches_every_modality(head):
-    batch = batch_of(bundles(14))
+    batch = batch_of(bundles(14, taken(head)))
     for values in batch.values.values():
         values.requires_grad_()
     head(batch).logits.log_softmax(-1)[:, 0].sum().backward()
@@ -138,7 +176,7 @@ def test_gradient_reaches_every_modality(head):
 
 
 def test_padding_changes_nothing(head):
-    some = bundles(8, seed=3)
+    some = bundles(8, taken(head), seed=3)
     together = head(batch_of(some)).logits
     for index, one in enumerate(some):
         np.testing.assert_allclose(
@@ -147,7 +185,7 @@ def test_padding_changes_nothing(head):
 
 
 def test_permuting_the_batch_permutes_the_output(head):
-    some = bundles(9, seed=4)
+    some = bundles(9, taken(head), seed=4)
     order = np.random.default_rng(0).permutation(9)
     np.testing.assert_allclose(
         head(batch_of([some[i] for i in order])).logits.detach(),

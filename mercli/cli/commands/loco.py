@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,6 +35,9 @@ def register(app: typer.Typer) -> None:
 def loco(
     corpora: Corpora = None,
     head: Head = None,
+    heads: Annotated[
+        list[str] | None, typer.Option("--heads", metavar="A [B ...]", help="Several heads; the first is compared.")
+    ] = None,
     preset: Preset = None,
     modalities: Modalities = None,
     classes: Classes = None,
@@ -42,6 +45,10 @@ def loco(
     score: Annotated[
         str | None, typer.Option("--score", metavar="test|all", help="Score the held-out test split, or all of it.")
     ] = None,
+    matrix: Annotated[bool | None, typer.Option("--matrix", help="Also train on each corpus alone.")] = None,
+    compare: Annotated[str | None, typer.Option("--compare", metavar="RUN", help="Test against another run.")] = None,
+    final: Annotated[bool | None, typer.Option("--final", help="Also leave a bundle trained on all.")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes (1).")] = None,
     device: Device = None,
     allow_leak: AllowLeak = None,
     set_: Set = None,
@@ -62,12 +69,17 @@ def loco(
     flags = {
         "corpora": corpora,
         "head.name": head,
+        "heads": heads,
         "modalities": modalities,
         "classes": classes,
         "seeds": seeds,
-        "allow_leak": allow_leak,
         "score": score,
+        "matrix": matrix,
+        "compare": compare,
+        "final": final,
+        "engine.options.jobs": jobs,
         "device": device,
+        "allow_leak": allow_leak,
         "data": data,
         "runs": runs,
     }
@@ -75,23 +87,58 @@ def loco(
     if json:
         show_json(result)
         return
+    _folds(result)
+    _comparisons(result.comparisons)
+    _matrix(result.matrix)
+    _notes(result)
+
+
+def _folds(result: Any) -> None:
     rows = []
     for fold in result.rows:
-        home = fold["others_test"]
+        held, home = fold["held_out"], fold["others_test"]
         rows.append(
             [
+                *([fold["head"]] if len(result.means) > 1 else []),
                 fold["corpus"],
                 fold["split"],
-                *cells(fold["held_out"], bool(fold["seen_by"])),
-                str(sum(count > 0 for count in fold["held_out"]["support"].values())),
+                *cells(held, bool(fold["seen_by"])),
+                f"{held['corrected_weighted_f1']:.3f}",
+                str(sum(count > 0 for count in held["support"].values())),
                 f"{home['uar']:.3f}" if home else "",
             ]
         )
-    show_table(["held out", "split", *COLUMNS, "classes", "others' test UAR"], rows)
+    first = ["head"] if len(result.means) > 1 else []
+    show_table([*first, "held out", "split", *COLUMNS, "wF1 own prior", "classes", "others' test UAR"], rows)
     legend([fold["seen_by"] for fold in result.rows])
-    for fold in result.rows:
+
+
+def _comparisons(comparisons: list[dict[str, Any]]) -> None:
+    if not comparisons:
+        return
+    keys = ("uar", "other_uar", "difference", "p", "p_holm", "smallest_difference")
+    rows = [
+        [row["one"], row["other"], row["corpus"], *("" if row[k] is None else f"{row[k]:.3f}" for k in keys)]
+        for row in comparisons
+    ]
+    heading = ["one", "other", "held out", "UAR", "other UAR", "difference", "p", "p (Holm)", "could be seen"]
+    show_table(heading, rows, "paired permutation by cluster")
+
+
+def _matrix(cells_: list[dict[str, Any]]) -> None:
+    if not cells_:
+        return
+    rows = [[c["head"], c["trained_on"], c["tested_on"], *cells(c, False)[:3]] for c in cells_]
+    show_table(["head", "trained on", "tested on", *COLUMNS[:3]], rows, "train on one, test on each")
+
+
+def _notes(result: Any) -> None:
+    for fold in result.rows if len(result.means) == 1 else ():
         for name, count in fold["same_texts_left_out"].items():
             say(f"{fold['corpus']}: {count} segments of {name} with the same words were left out of training")
-    if result.mean_uar is not None:
-        say(f"mean UAR over corpora that no encoder has seen: {result.mean_uar:.3f}")
+    for modality, probe in result.identifiability.items():
+        say(f"{modality} features tell the corpus with UAR {probe['uar']:.2f} (chance {probe['chance']:.2f})")
+    for head, mean in result.means.items():
+        if mean is not None:
+            say(f"mean UAR over corpora that no encoder has seen, {head}: {mean:.3f}")
     say(f"run: {result.run}")

@@ -41,6 +41,9 @@ def train(
     modalities: Modalities = None,
     classes: Classes = None,
     seeds: Seeds = None,
+    folds: Annotated[
+        str | None, typer.Option("--folds", metavar="NAME", help="Cross-validate: session, speaker ... (official).")
+    ] = None,
     device: Device = None,
     allow_leak: AllowLeak = None,
     set_: Set = None,
@@ -64,6 +67,7 @@ def train(
         "modalities": modalities,
         "classes": classes,
         "seeds": seeds,
+        "folds": folds,
         "allow_leak": allow_leak,
         "device": device,
         "data": data,
@@ -73,7 +77,10 @@ def train(
     if json:
         show_json(trained)
         return
-    rows = [[name, "test", *cells(score, bool(score["seen_by"]))] for name, score in trained.scores.items()]
+    split = "out of fold" if trained.folds else "test"
+    rows = [[name, split, *cells(score, bool(score["seen_by"]))] for name, score in trained.scores.items()]
+    for fold in trained.folds:
+        rows += [[name, f"fold {fold['fold']}", *cells(fold[name], False)] for name in trained.scores if name in fold]
     show_table(["corpus", "split", *COLUMNS], rows)
     legend([score["seen_by"] for score in trained.scores.values()])
     for name, counts in trained.coverage.items():

@@ -1,0 +1,1 @@
+"""Encoders of published systems, computed as their authors' code does."""

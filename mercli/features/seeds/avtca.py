@@ -1,0 +1,162 @@
+"""The encoders ``avtca-audio`` and ``avtca-face``: what AVT-CA feeds its fusion with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from mercli.contracts import Encoder, TrainedOn
+from mercli.errors import ConfigError
+from mercli.registry import plugin
+from mercli.types import Feature, Streams, StreamSettings
+
+if TYPE_CHECKING:
+    from mercli.types import BoolArray, ByteArray, FloatArray
+
+COEFFICIENTS = 10
+TRUNK = 1024
+SIDE = 224
+_CHUNK = 60
+AFFECTNET: tuple[TrainedOn, ...] = (TrainedOn("affectnet", "train"),)
+
+
+@plugin("encoders", "avtca-audio", version="1", modality="audio", dim=COEFFICIENTS, trained_on=())
+def avtca_audio(*, edges: Literal["zeros", "reflect"] = "zeros", compat: bool = False) -> Encoder:
+    """Ten MFCC of the middle 3.6 s at 22 050 Hz, 156 rows, as AVT-CA takes them; no trained weights.
+
+    ``edges``: what lies beyond both ends of the sound; ``reflect`` gives the numbers of librosa 0.8.1, which the seed
+    pins (the outermost two rows of each end change). ``compat``: the rows of zeros appended to a short clip, and all
+    rows of a silent one, count as heard, as in the seed; by default they are not valid. No value changes by it.
+    """
+    return _AvtcaAudio(edges, compat)
+
+
+@plugin("encoders", "avtca-face", version="1", modality="face", dim=TRUNK, trained_on=AFFECTNET)
+def avtca_face(
+    *, weights: str, fps: float = 10.0, scaling: Literal["seed", "efficientface"] = "seed", compat: bool = False
+) -> Encoder:
+    """EfficientFace's 1024 numbers for 15 face crops of the first 3.6 s, as AVT-CA takes them.
+
+    ``weights``: ``EfficientFace_Trained_on_AffectNet7.pth``; what it lacks of the network is told in the log.
+    ``fps``: faces looked for a second; the nearest to each of the 15 times is taken, at most half a sampling period and
+    one frame of 1/30 s away. ``scaling``: ``seed`` gives blue, green, red in 0..1 (the seed trains on with those),
+    ``efficientface`` standardised red, green, blue as in the pre-training. ``compat``: 30 faces a second, hence the
+    seed's own frames, and frames without a face are black pictures that count as seen; by default they are not valid.
+    """
+    if not 0 < fps < float("inf"):
+        raise ConfigError(f"option 'fps' is {fps!r}, expected a number above 0", "mer list encoders --json")
+    return _AvtcaFace(weights, fps, scaling, compat)
+
+
+class _AvtcaAudio:
+    """A row each 512 samples (23 ms), times being those of the rows' centres plus and minus half of that."""
+
+    modality = "audio"
+    dim = COEFFICIENTS
+    weights = "none"
+    settings = StreamSettings(audio_rate=22_050, longest=None)
+    trained_on: tuple[TrainedOn, ...] = ()
+
+    def __init__(self, edges: Literal["zeros", "reflect"], compat: bool) -> None:
+        self.edges, self.compat = edges, compat
+
+    def to(self, device: str) -> None:
+        """Stay on the CPU: there is no network to move."""
+
+    def encode(self, batch: Sequence[Streams]) -> list[Feature]:
+        """Return one feature (156, 10) per item; sound at another rate is resampled to 22 050 Hz first."""
+        return [self._one(streams) for streams in batch]
+
+    def _one(self, streams: Streams) -> Feature:
+        import numpy as np
+        import torch
+        import torchaudio.functional as AF
+
+        from mercli.features.seeds import avtca_frontend as frontend
+
+        samples = streams.audio if streams.audio is not None else np.zeros(0, np.float32)
+        wave = torch.from_numpy(np.nan_to_num(np.ascontiguousarray(samples, np.float32)))
+        if streams.audio_rate != frontend.RATE and len(wave):
+            wave = AF.resample(wave, streams.audio_rate, frontend.RATE)
+        first, kept, _ = frontend.span(len(wave))
+        values = frontend.mfcc(frontend.fit(wave), self.edges).T.contiguous().numpy()
+        centres = np.arange(len(values)) * frontend.HOP
+        heard = (centres < kept) & bool(wave.any())
+        edges = np.stack((centres - frontend.HOP / 2, centres + frontend.HOP / 2), 1).clip(0, frontend.SAMPLES)
+        times = ((edges + first) / frontend.RATE).astype(np.float32)
+        return Feature(values, times, np.ones(len(values), bool) if self.compat else heard)
+
+
+class _AvtcaFace:
+    """A row for each of 15 times, the middle frames of 15 equal parts of 3.6 s at 30 fps."""
+
+    modality = "face"
+    dim = TRUNK
+
+    def __init__(self, weights: str, fps: float, scaling: Literal["seed", "efficientface"], compat: bool) -> None:
+        from mercli.features.seeds import avtca_frontend as frontend
+        from mercli.features.seeds.avtca_trunk import load
+
+        self.network, self.weights = load(weights)
+        self.trained_on, self.device = AFFECTNET, "cpu"
+        self.scaling, self.compat = scaling, compat
+        rate = float(frontend.FPS) if compat else fps
+        self.settings = StreamSettings(face_fps=rate, face_size=SIDE, longest=None)
+        self.reach = 0.5 / rate + 1 / frontend.FPS
+
+    def to(self, device: str) -> None:
+        """Move the network to ``cpu`` or ``cuda:i``."""
+        self.network.to(device)
+        self.device = device
+
+    def encode(self, batch: Sequence[Streams]) -> list[Feature]:
+        """Return one feature (15, 1024) per item; times reach from each frame to the next, 0.24 s at the end."""
+        import numpy as np
+
+        from mercli.features.seeds import avtca_frontend as frontend
+
+        starts = np.asarray(frontend.frame_indices(), np.float32) / np.float32(frontend.FPS)
+        ends = np.append(starts[1:], starts[-1] + np.float32(frontend.SECONDS / frontend.FRAMES))
+        times = np.stack((starts, ends), 1)
+        chosen = [self._chosen(streams, starts) for streams in batch]
+        rows = self._rows([crops for crops, _ in chosen if len(crops)])
+        features, first = [], 0
+        for crops, valid in chosen:
+            values = np.zeros((len(starts), TRUNK), np.float32)
+            values[valid] = rows[first : first + len(crops)]
+            features.append(Feature(values, times, valid))
+            first += len(crops)
+        return features
+
+    def _chosen(self, streams: Streams, wanted: FloatArray) -> tuple[ByteArray, BoolArray]:
+        """Return the crops at the wanted times that are to be encoded, and at which of these times they are."""
+        import numpy as np
+
+        from mercli.features.seeds.avtca_frontend import nearest
+
+        faces = streams.faces if streams.faces is not None else np.zeros((0, SIDE, SIDE, 3), np.uint8)
+        count = len(faces)
+        even = np.arange(count, dtype=np.float32) / np.float32(self.settings.face_fps)
+        times = even if streams.face_times is None else streams.face_times
+        seen = np.ones(count, bool) if streams.face_confidence is None else streams.face_confidence > 0
+        rows = nearest(times, seen, wanted, self.reach)
+        found = rows >= 0
+        if not self.compat or not found.any():
+            return faces[rows[found]], found
+        crops = np.zeros((len(wanted), *faces.shape[1:]), np.uint8)
+        crops[found] = faces[rows[found]]
+        return crops, np.ones(len(wanted), bool)
+
+    def _rows(self, items: list[ByteArray]) -> FloatArray:
+        import numpy as np
+        import torch
+
+        from mercli.features.seeds.avtca_trunk import scaled
+
+        crops = np.concatenate(items) if items else np.zeros((0, SIDE, SIDE, 3), np.uint8)
+        rows = np.zeros((len(crops), TRUNK), np.float32)
+        with torch.inference_mode():
+            for first in range(0, len(crops), _CHUNK):
+                part = slice(first, first + _CHUNK)
+                rows[part] = self.network(scaled(crops[part], self.scaling).to(self.device)).float().cpu().numpy()
+        return rows

@@ -1,0 +1,98 @@
+"""Comparing predictions of the same segments: one head with another, or one run with another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mercli.errors import DataError
+from mercli.results import metrics, significance
+from mercli.rundir import read_lines
+from mercli.types import Prediction
+
+
+@dataclass
+class Answers:
+    """The labels that one model gave in one corpus, by (segment, seed), with the segments' targets and clusters."""
+
+    labels: dict[tuple[str, str], str] = field(default_factory=dict)
+    targets: dict[str, str] = field(default_factory=dict)
+    clusters: dict[str, str] = field(default_factory=dict)
+
+
+def heads(made: Sequence[Prediction], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the first head against each other one in every corpus; p-values corrected for all of these (Holm)."""
+    answers = {name: _by_corpus(made, name) for name in names}
+    pairs = [(names[0], other, corpus) for other in names[1:] for corpus in answers[names[0]]]
+    rows = [{"one": one, "other": o, "corpus": c, **_compare(answers[one][c], answers[o][c])} for one, o, c in pairs]
+    return _corrected(rows)
+
+
+def with_run(made: Sequence[Prediction], run: Path, name: str) -> list[dict[str, Any]]:
+    """Return this run's first head against another run's in every corpus that both hold out.
+
+    Raises ``DataError`` where the two have no segment in common.
+    """
+    mine = _by_corpus(made, None)
+    theirs = _by_corpus((_prediction(row) for row in read_lines(run / "predictions.jsonl")), None)
+    rows = [
+        {"one": "this run", "other": name, "corpus": corpus, **_compare(answers, theirs[corpus])}
+        for corpus, answers in mine.items()
+        if corpus in theirs and answers.labels.keys() & theirs[corpus].labels.keys()
+    ]
+    if not rows:
+        raise DataError(f"run '{name}' has predicted no segment that this one has", f"ls {run}")
+    return _corrected(rows)
+
+
+def _prediction(row: dict[str, Any]) -> Prediction:
+    return Prediction(**row)
+
+
+def _by_corpus(made: Iterable[Prediction], head: str | None) -> dict[str, Answers]:
+    """Return the answers of one head (``None``: of the run's first) by held-out corpus."""
+    found: dict[str, Answers] = {}
+    for prediction in made:
+        corpus, seed, *rest = (prediction.fold or "").split("/")
+        head = head if head is not None or not rest else rest[0]
+        if (rest and rest[0] != head) or prediction.label is None or prediction.target is None:
+            continue
+        answers = found.setdefault(corpus, Answers())
+        answers.labels[prediction.id, seed] = prediction.label
+        answers.targets[prediction.id] = str(prediction.target)
+        answers.clusters[prediction.id] = prediction.cluster or prediction.clip
+    return found
+
+
+def _compare(one: Answers, other: Answers) -> dict[str, Any]:
+    """Return both UARs where both have answers, their difference, its p-value, and what difference could be seen."""
+    common = sorted(one.labels.keys() & other.labels.keys())
+    names = sorted({*one.targets.values(), *one.labels.values(), *other.labels.values()})
+    code = {name: index for index, name in enumerate(names)}
+
+    def uar(targets: Any, predicted: Any) -> float:
+        return metrics.uar(targets, predicted, len(names))
+
+    targets = np.asarray([code[one.targets[identity]] for identity, _ in common])
+    mine, theirs = (np.asarray([code[answers.labels[key]] for key in common]) for answers in (one, other))
+    clusters = [one.clusters[identity] for identity, _ in common]
+    difference, p_value = significance.paired_permutation(uar, targets, mine, theirs, clusters)
+    least = significance.smallest_difference(uar, targets, mine, theirs, clusters)
+    return {
+        "uar": uar(targets, mine),
+        "other_uar": uar(targets, theirs),
+        "difference": difference,
+        "p": None if np.isnan(p_value) else p_value,
+        "smallest_difference": None if np.isnan(least) else least,
+        "segments": len({identity for identity, _ in common}),
+        "clusters": len(set(clusters)),
+    }
+
+
+def _corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    adjusted = significance.holm([float("nan") if row["p"] is None else row["p"] for row in rows])
+    return [{**row, "p_holm": None if np.isnan(p) else p} for row, p in zip(rows, adjusted, strict=True)]
