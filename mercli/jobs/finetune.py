@@ -101,7 +101,7 @@ def _audio(config: FinetuneConfig, recipe: Any) -> Path:
     final = tasks[0]
     logits, unseen, networks = [], [], []
     for number, task in enumerate(tasks):
-        networks.append(_fitted(task, config.folder / f"fold-{number}", config.resume))
+        networks.append(_pooled(task, config.folder / f"fold-{number}", config.resume))
         logits.append(speech_logits(networks[-1], task.dev))
         unseen += task.dev
     joined, labels = torch.cat(logits), torch.tensor([item.label for item in unseen])
@@ -114,6 +114,20 @@ def _audio(config: FinetuneConfig, recipe: Any) -> Path:
         card["temperature_from"] = "logits of the train speakers by networks that never heard them"
     card["figures"] = _speech_figures(joined, labels, speakers, dev)
     return write(config.folder, "audio", networks[0].state_dict(), card)
+
+
+def _pooled(task: Any, folder: Path, resume: bool) -> nn.Module:
+    """Train the members of ``AudioNet`` one after another, with the recipe's seed and those after it."""
+    from dataclasses import replace
+
+    from mercli.features.embedded.audio_net import MEMBERS, AudioNet
+
+    network = AudioNet()
+    for member in range(MEMBERS):
+        own = type(task)(replace(task.recipe, seed=task.recipe.seed + member), task.items, task.held)
+        fitted = _fitted(own, folder / f"member-{member}", resume)
+        network.members[member].load_state_dict(fitted.state_dict())
+    return network.eval()
 
 
 def _text(config: FinetuneConfig, recipe: Any) -> Path:

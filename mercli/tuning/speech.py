@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from mercli.errors import DataError
-from mercli.features.embedded.audio_net import RATE, AudioNet, log_mel, stacked, voiced
+from mercli.features.embedded.audio_net import RATE, AudioMember, log_mel, stacked, voiced
 from mercli.labels import canonical
 from mercli.tuning.augment import mixed, pairing
 from mercli.tuning.augment_audio import changed, common_length, excerpt, masked, paced, warped
@@ -115,8 +115,8 @@ class AudioTask:
         ]
 
     def network(self) -> nn.Module:
-        """Return an untrained ``AudioNet``."""
-        return AudioNet(self.recipe.dropout)
+        """Return an untrained ``AudioMember``."""
+        return AudioMember(self.recipe.dropout)
 
     def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
         """Return spectrograms of changed waves, warped and masked, some batches mixed."""

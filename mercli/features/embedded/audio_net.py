@@ -11,7 +11,11 @@ from torch import Tensor, nn
 RATE = 16_000
 HOP = 160
 BANDS = 64
-EMBEDDING = 192
+WIDTH = 384
+"""Numbers that one network gives beside its logits: attention-weighted mean and deviation of 192 states."""
+MEMBERS = 2
+"""Networks that differ in nothing but the seed; their logits are averaged."""
+EMBEDDING = MEMBERS * WIDTH
 CLASSES = 7
 SHORTEST = 3200
 """Samples below which a wave is padded with silence (0.2 s)."""
@@ -92,7 +96,7 @@ class _Stage(nn.Module):
         return _hide(x, lengths), lengths
 
 
-class AudioNet(nn.Module):
+class AudioMember(nn.Module):
     """Convolutions over log-mel, a bidirectional GRU over time, attention-weighted mean and deviation.
 
     Columns beyond each item's ``frames`` are masked at every stage, so padding changes nothing.
@@ -102,22 +106,20 @@ class AudioNet(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(1, 24, 5, 2, 2, bias=False), nn.BatchNorm2d(24), nn.ReLU())
         self.stages = nn.ModuleList([_Stage(24, 48, 2, 2), _Stage(48, 96, 2, 2), _Stage(96, 128, 2, 1)])
-        self.squash = nn.Linear(128 * (BANDS // 16), 160)
-        self.recur = nn.GRU(160, 96, batch_first=True, bidirectional=True)
+        self.recur = nn.GRU(128 * (BANDS // 16), 96, batch_first=True, bidirectional=True)
         self.attend = nn.Sequential(nn.Linear(192, 64), nn.Tanh(), nn.Linear(64, 1))
-        self.embed = nn.Linear(384, EMBEDDING)
         self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(EMBEDDING, CLASSES)
+        self.classify = nn.Linear(WIDTH, CLASSES)
 
     def forward(self, mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, 7) and embedding (B, 192) of ``mel`` (B, 64, T), 0 from ``frames`` (B,) >= 8 on."""
+        """Return logits (B, 7) and embedding (B, 384) of ``mel`` (B, 64, T), 0 from ``frames`` (B,) >= 8 on."""
         lengths = -(-frames // 2)
         maps = _hide(self.stem(mel.unsqueeze(1).contiguous(memory_format=torch.channels_last)), lengths)
         for stage in self.stages:
             maps, lengths = stage(maps, lengths)
         with torch.autocast(mel.device.type, enabled=False):
             columns = maps.flatten(1, 2).transpose(1, 2).float()
-            return self._pool(self.dropout(F.relu(self.squash(columns))), lengths)
+            return self._pool(self.dropout(columns), lengths)
 
     def _pool(self, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         packed = nn.utils.rnn.pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
@@ -129,5 +131,18 @@ class AudioNet(nn.Module):
         weights = scores.softmax(1).unsqueeze(2)
         mean = (weights * states).sum(1)
         deviation = ((weights * (states - mean[:, None]).square()).sum(1) + 1e-5).sqrt()
-        embedding = F.relu(self.embed(self.dropout(torch.cat((mean, deviation), 1))))
+        embedding = torch.cat((mean, deviation), 1)
         return self.classify(self.dropout(embedding)), embedding
+
+
+class AudioNet(nn.Module):
+    """Members whose logits are averaged and whose embeddings stand side by side."""
+
+    def __init__(self, members: int = MEMBERS, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(AudioMember(dropout) for _ in range(members))
+
+    def forward(self, mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (B, 7) and embedding (B, 768) of ``mel`` (B, 64, T), 0 from ``frames`` (B,) >= 8 on."""
+        logits, embeddings = zip(*(member(mel, frames) for member in self.members), strict=True)
+        return torch.stack(logits).mean(0), torch.cat(embeddings, 1)
