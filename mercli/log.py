@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+PAINT = 0.2
+"""Seconds between two looks of a progress bar: painting every item would cost more than many an item does."""
 logger = logging.getLogger("mer")
 
 
@@ -32,6 +35,11 @@ def setup(quiet: bool = False, verbose: int = 0) -> None:
     logger.propagate = False
 
 
+def is_quiet() -> bool:
+    """Tell whether only warnings and errors are to be heard (``-q``)."""
+    return logger.getEffectiveLevel() > logging.INFO
+
+
 @contextmanager
 def to_file(path: Path) -> Iterator[None]:
     """Also write the log, with times and levels, to ``path`` while inside."""
@@ -47,7 +55,7 @@ def to_file(path: Path) -> Iterator[None]:
 
 def progress(items: Iterable[T], label: str, total: int | None = None, unit: str = "clips") -> Iterator[T]:
     """Yield ``items`` and, on a terminal, show how many are done, the rate and the remaining time on stderr."""
-    if sys.stderr is None or not sys.stderr.isatty() or logger.getEffectiveLevel() > logging.INFO:
+    if sys.stderr is None or not sys.stderr.isatty() or is_quiet():
         yield from items
         return
     from rich.console import Console
@@ -62,10 +70,15 @@ def progress(items: Iterable[T], label: str, total: int | None = None, unit: str
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total, rate="")
+        done, painted = 0, 0.0
         for item in items:
             yield item
-            speed = bar.tasks[task].speed
-            bar.update(task, advance=1, rate=f"{speed:.1f} {unit}/s" if speed else "")
+            done += 1
+            now = time.monotonic()
+            if now - painted >= PAINT or done == total:
+                painted = now
+                speed = bar.tasks[task].speed
+                bar.update(task, completed=done, rate=f"{speed:.1f} {unit}/s" if speed else "")
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def atomic(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` atomically as UTF-8."""
     with atomic(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def plain(value: Any) -> Any:
@@ -71,7 +71,7 @@ def json_line(value: Any) -> str:
 def write_lines(path: Path, rows: Iterable[Any]) -> int:
     """Write rows as JSON lines atomically, streaming; return how many."""
     count = 0
-    with atomic(path) as part, part.open("w", encoding="utf-8") as handle:
+    with atomic(path) as part, part.open("w", encoding="utf-8", errors="backslashreplace") as handle:
         for row in rows:
             handle.write(json_line(row) + "\n")
             count += 1

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mercli.cli.options import out, say
+from mercli.cli.options import complain, out
 
 COMMANDS = (
     "predict",
@@ -21,6 +21,7 @@ COMMANDS = (
     "finetune",
     "audit",
     "store",
+    "bundle",
     "list",
     "presets",
     "doctor",
@@ -63,5 +64,5 @@ def main() -> None:
         app()
     except Exception:  # the last boundary: whatever arrives here is a bug of ours
         traceback.print_exc()
-        say("mer: this is a bug; please report it with the lines above and the output of `mer doctor`")
+        complain("mer: this is a bug; please report it with the lines above and the output of `mer doctor`")
         sys.exit(1)

@@ -59,12 +59,12 @@ class Command(TyperCommand):
             _start(ctx.params)
             return super().invoke(ctx)
         except MerError as fault:
-            say(f"mer: {fault.message}")
+            complain(f"mer: {fault.message}")
             if fault.hint:
-                say(f"  try: {fault.hint}")
+                complain(f"  try: {fault.hint}")
             raise typer.Exit(fault.exit_code) from None
         except KeyboardInterrupt:
-            say("mer: interrupted")
+            complain("mer: interrupted")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # the reader has gone (`mer ... | head`): nobody is left to tell, and the flush at exit must not complain
@@ -72,7 +72,7 @@ class Command(TyperCommand):
             raise typer.Exit(BROKEN_PIPE) from None
         except OSError as fault:
             log.logger.debug("where it happened:", exc_info=True)
-            say(f"mer: {_reason(fault)}")
+            complain(f"mer: {_reason(fault)}")
             raise typer.Exit(DataError.exit_code) from None
 
 
@@ -105,7 +105,13 @@ def _warn_broken() -> None:
 
 
 def say(text: str) -> None:
-    """Write a line of talk to stderr."""
+    """Write a line of talk to stderr, unless ``-q`` asked for none."""
+    if not log.is_quiet():
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """Write a line to stderr that nobody asked not to hear: what went wrong."""
     if sys.stderr is not None:
         sys.stderr.write(text + "\n")
 

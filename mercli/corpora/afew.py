@@ -9,7 +9,7 @@ from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded
 from mercli.corpora import facts
-from mercli.corpora.media import claim, kind, missing, walk
+from mercli.corpora.media import UNSPELLED, claim, kind, missing, spelled, walk
 from mercli.errors import DataError
 from mercli.labels import canonical_map, policy_name
 from mercli.registry import plugin
@@ -66,7 +66,7 @@ class Afew:
         for path, folder, label in placed:
             place = path.relative_to(root).as_posix()
             split = _split(folder)
-            if split is None or label not in LABELS:
+            if split is None or label not in LABELS or not spelled(Path(path.name)):
                 yield Excluded(place, _reason(folder, label))
                 continue
             identity = f"{split}/{path.stem}"
@@ -103,6 +103,8 @@ def _reason(folder: str, label: str) -> str:
         return "in no folder of a split, expected Train_AFEW or Val_AFEW"
     if _split(folder) is None:
         return "in the test set, whose labels are withheld"
+    if label in LABELS:
+        return UNSPELLED
     return f"unknown class '{label}', expected a folder {', '.join(LABELS)}"
 
 

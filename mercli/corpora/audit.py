@@ -141,6 +141,7 @@ def _shared(
 
 
 def _same_media(left: Part, right: Part) -> Iterator[Finding]:
+    """Yield the media of equal content, every pair: somebody has to take one of each out."""
     both = sorted(
         left.media[key] + " = " + right.media[key]
         for key in left.media.keys() & right.media.keys()
@@ -148,7 +149,7 @@ def _same_media(left: Part, right: Part) -> Iterator[Finding]:
     )
     if both:
         most = min(len(left.clips), len(right.clips))
-        yield Finding("leak", "media", left.name, right.name, len(both), most, tuple(both[:EXAMPLES]))
+        yield Finding("leak", "media", left.name, right.name, len(both), most, tuple(both))
 
 
 def _same_texts(left: Part, right: Part) -> Iterator[Finding]:

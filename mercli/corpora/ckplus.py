@@ -10,7 +10,7 @@ from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded
 from mercli.corpora import facts, unpacking
-from mercli.corpora.media import kind, missing, walk
+from mercli.corpora.media import kind, missing, refuse_pointer, walk
 from mercli.errors import ConfigError, DataError
 from mercli.labels import DEFAULT_POLICY, canonical_map, policy, policy_name
 from mercli.registry import plugin
@@ -199,10 +199,11 @@ def _table(path: Path, root: Path) -> Iterator[_Frame | Excluded]:
 
     import numpy as np
 
+    refuse_pointer(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             images, emotions, names = (file[key] for key in ("images", "emotion", "id"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as fault:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as fault:
         raise DataError(f"'{path}' is no npz of CK+, expected images, emotion, id ({fault})") from fault
     if images.dtype != np.uint8 or images.ndim != 3 or not len(images) == len(emotions) == len(names):
         raise DataError(f"'{path}' holds images {images.dtype} {images.shape}, expected uint8 (N, H, W)")

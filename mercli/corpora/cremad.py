@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from mercli.contracts import CorpusReader, Excluded
 from mercli.corpora import facts
-from mercli.corpora.csvs import records
+from mercli.corpora.csvs import records, require
 from mercli.corpora.media import kind, missing, walk
 from mercli.errors import DataError
 from mercli.labels import canonical_map, policy_name
@@ -166,12 +166,7 @@ def _counted(release: _Release) -> str:
 
 def _rows(table: Path, *needed: str) -> list[tuple[int, dict[str, str]]]:
     header, rows = records(table)
-    absent = [column for column in needed if column not in header]
-    if absent:
-        raise DataError(
-            f"'{table}' has no column '{absent[0]}'; columns found: {', '.join(header) or 'none'}",
-            "mer prepare --corpus cremad --root DIR-OF-CREMA-D",
-        )
+    require(table, header, needed, "mer prepare --corpus cremad --root DIR-OF-CREMA-D")
     return list(rows)
 
 

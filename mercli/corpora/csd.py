@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mercli.corpora.media import is_pointer
+from mercli.corpora.media import refuse_pointer
 from mercli.errors import DataError
 
 TOLERANCE = 1e-3
@@ -36,8 +36,7 @@ def load(path: Path, dimensions: Mapping[int, tuple[str, ...]]) -> dict[str, lis
     """
     import h5py
 
-    if is_pointer(path):
-        raise DataError(f"'{path}' is a git-lfs pointer, expected the csd itself", "git lfs pull")
+    refuse_pointer(path)
     try:
         with h5py.File(path, "r") as file:
             sequence = next((g for g in file.values() if isinstance(g, h5py.Group) and "data" in g), None)

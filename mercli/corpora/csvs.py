@@ -13,14 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mercli.corpora.media import refuse_pointer
 from mercli.errors import DataError
 
 CHUNK = 1 << 20
+SHOWN = 40
+"""Columns named in a message, and letters of each: what is no csv at all has a header of any length."""
 _STRAY = re.compile("[\x80-\x9f]")
 
 
 def decode(path: Path) -> str:
-    """Return a text file's content: UTF-8, else cp1252; stray C1 controls are read through cp1252.
+    """Return a text file's content: UTF-8 or UTF-16, else cp1252; stray C1 controls are read through cp1252.
 
     Copies from a corpus's tar need the latter. A name that ends in ``.gz`` is unpacked. Raises ``DataError`` where the
     file cannot be read.
@@ -34,6 +37,16 @@ def lines(path: Path) -> Iterator[str]:
     with _opened(path) as file, io.TextIOWrapper(file, encoding, errors="replace", newline="") as text:
         for line in text:
             yield _STRAY.sub(_repaired, line) if not line.isascii() else line
+
+
+def require(path: Path, header: Sequence[str], columns: Iterable[str], hint: str | None = None) -> None:
+    """Raise ``DataError`` for the first of ``columns`` that the header lacks, with the columns found."""
+    absent = next((column for column in columns if column not in header), None)
+    if absent is None:
+        return
+    found = [name if len(name) <= SHOWN else name[: SHOWN - 1] + "\u2026" for name in header[:SHOWN]]
+    more = f" and {len(header) - SHOWN} more" if len(header) > SHOWN else ""
+    raise DataError(f"'{path}' has no column '{absent}'; columns found: {', '.join(found) or 'none'}{more}", hint)
 
 
 def records(path: Path, delimiter: str = ",") -> tuple[Sequence[str], Iterator[tuple[int, dict[str, str]]]]:
@@ -68,11 +81,13 @@ def _repaired(match: re.Match[str]) -> str:
 
 
 def _encoding(path: Path) -> str:
-    """Return ``utf-8-sig`` where the whole file is UTF-8, else ``cp1252``."""
+    """Return ``utf-16`` where the file begins as such, ``utf-8-sig`` where the whole file is UTF-8, else ``cp1252``."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with _opened(path) as file:
         try:
             while chunk := file.read(CHUNK):
+                if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    return "utf-16"  # these two bytes occur in no UTF-8
                 decoder.decode(chunk)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
@@ -83,6 +98,7 @@ def _encoding(path: Path) -> str:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
+        refuse_pointer(path)
         with path.open("rb") as file:
             if path.suffix.lower() == ".gz":
                 with gzip.open(file) as unpacked:

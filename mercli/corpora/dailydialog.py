@@ -11,7 +11,7 @@ from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded
 from mercli.corpora import facts
-from mercli.corpora.csvs import decode, records
+from mercli.corpora.csvs import decode, records, require
 from mercli.corpora.media import walk
 from mercli.corpora.splits import NAMES, SPELLINGS
 from mercli.errors import DataError
@@ -156,9 +156,7 @@ def _dialogues(texts: Path, codes: Path, split: str | None) -> Turns:
 
 def _reccon_csv(path: Path, split: str) -> Turns:
     header, rows = records(path)
-    absent = [column for column in COLUMNS if column not in header]
-    if absent:
-        raise DataError(f"'{path}' has no column '{absent[0]}'; columns found: {', '.join(header) or 'none'}")
+    require(path, header, COLUMNS)
     for number, row in rows:
         if not row["turn"].strip().isdecimal():
             yield Excluded(f"{path.name}/row{number}", f"line {number}: turn '{row['turn']}' is no number")

@@ -12,7 +12,7 @@ from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded
 from mercli.corpora import facts
-from mercli.corpora.csvs import decode, records
+from mercli.corpora.csvs import decode, records, require
 from mercli.corpora.media import walk
 from mercli.errors import DataError
 from mercli.labels import DEFAULT_POLICY, canonical_map, policy, policy_name
@@ -120,9 +120,7 @@ def _fault(row: _Row, seen: set[str]) -> str:
 
 def _csv_rows(path: Path, split: str) -> Iterator[_Row]:
     header, rows = records(path)
-    absent = [column for column in COLUMNS if column not in header]
-    if absent:
-        raise DataError(f"'{path}' has no column '{absent[0]}'; columns found: {', '.join(header) or 'none'}")
+    require(path, header, COLUMNS)
     for number, row in rows:
         try:
             season, episode, scene, utterance = (int(row[column]) for column in NUMBERS)

@@ -32,12 +32,15 @@ class Row:
 
 @dataclass
 class Tally:
-    """Counts of one reader's stream, and its clips that lack media or whose media do not last as their rows say."""
+    """Counts of one reader's stream, and its clips that lack media or whose media do not last as their rows say.
+
+    ``missing``: why a clip has no media, by its id; a corpus of text alone misses none.
+    """
 
     scheme: str
     expected: Expected | None = None
     counts: dict[str, Counter[str]] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
     undecodable: list[str] = field(default_factory=list)
     lengths: list[tuple[str, float, float]] = field(default_factory=list)
     recut: int = 0
@@ -51,14 +54,14 @@ class Tally:
                 self._count_clip(item)
             elif isinstance(item, Segment):
                 self.counts.setdefault(self._part(item), Counter())[str(item.labels.get(self.scheme))] += 1
+                if reason := bare(self._clip, item):
+                    self.missing[item.clip_id] = reason
             yield item
 
     def _count_clip(self, clip: Clip) -> None:
         self._clip = clip
         if clip.meta.get("errata"):
             self.known.add(clip.id)
-        if not (clip.video or clip.audio or clip.image):
-            self.missing.append(clip.id)
         if clip.meta.get("undecodable"):
             self.undecodable.append(clip.id)
         self.recut += bool(clip.meta.get("recut"))
@@ -91,8 +94,11 @@ class Tally:
         """Return what differs though it should not: counts of an exact release, media that do not decode."""
         said = []
         differing = [row for row in self.rows() if row.differs]
-        if differing and self.expected and self.expected.exact:
-            said.append(f"{len(differing)} counts differ from the release")
+        if self.expected and self.expected.exact:
+            gone = {row.part: row.expected for row in differing if row.label == TOTAL and not row.found}
+            said += [f"'{part}' is not here ({size} segments)" for part, size in gone.items()]
+            others = sum(row.part not in gone for row in differing)
+            said += [f"{others} counts differ from the release"] if others else []
         broken = [identity for identity in self.undecodable if identity not in self.known]
         if broken:
             said.append(f"{len(broken)} media do not decode: {_named(broken)}")
@@ -101,15 +107,24 @@ class Tally:
     def warnings(self) -> list[str]:
         """Return what is worth knowing and no fault: absent media, other lengths, a release known to vary."""
         said = []
-        gone = [identity for identity in self.missing if identity not in self.known]
-        if gone:
-            said.append(f"{len(gone)} clips have no media: {_named(gone)}")
+        gone: dict[str, list[str]] = {}
+        for identity, reason in self.missing.items():
+            if identity not in self.known:
+                gone.setdefault(reason, []).append(identity)
+        said += [f"{len(ids)} clips have no media ({reason}): {_named(ids)}" for reason, ids in gone.items()]
         longer = [identity for identity, _, _ in self.lengths if identity not in self.known]
         if longer:
             said.append(f"{len(longer)} media differ from their rows' times by > {TOLERANCE} s: {_named(longer)}")
         if self.expected and not self.expected.exact and any(row.differs for row in self.rows()):
             said.append("copies of this release differ in size; these are the counts of another one")
         return said
+
+
+def bare(clip: Clip | None, segment: Segment) -> str | None:
+    """Return why a segment's clip has no medium though its corpus has media, else ``None``."""
+    if clip is None or clip.video or clip.audio or clip.image:
+        return None
+    return segment.masked.get("face") or segment.masked.get("audio")
 
 
 def _named(ids: list[str], most: int = 5) -> str:

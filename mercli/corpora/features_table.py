@@ -5,7 +5,6 @@ The form of the text-guided cross-modal attention seed: ``Utterance, V1, V3, V4,
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded, Facts
-from mercli.corpora.media import walk
+from mercli.corpora.csvs import records, require
+from mercli.corpora.media import refuse_pointer, walk
 from mercli.corpora.splits import NAMES, SPELLINGS
 from mercli.errors import DataError
 from mercli.labels import DEFAULT_POLICY, canonical_map, policy, policy_name
@@ -140,6 +140,7 @@ class FeaturesTable:
         reader = readers.get(path.suffix.lower())
         if reader is None or not path.is_file():
             raise DataError(f"'{path}' is no table that can be read, expected an xlsx, csv or parquet file")
+        refuse_pointer(path)
         return reader(path, tuple(self.columns.values()), self.vectors)
 
     def _row(self, number: int, row: Mapping[str, Any]) -> _Row:
@@ -162,13 +163,8 @@ class FeaturesTable:
 
 def _check(path: Path, header: Sequence[str], wanted: Sequence[str], vectors: Sequence[str]) -> None:
     """Raise ``DataError`` naming a column the table lacks and the option that would name it."""
-    for column in (*wanted, *vectors):
-        if column not in header:
-            option = "--set features=A,B" if column in vectors else "--set text=COLUMN --set label=COLUMN"
-            raise DataError(
-                f"'{path}' has no column '{column}'; columns found: {', '.join(header) or 'none'}",
-                f"mer prepare --corpus table {option}",
-            )
+    require(path, header, wanted, "mer prepare --corpus table --set text=COLUMN --set label=COLUMN")
+    require(path, header, vectors, "mer prepare --corpus table --set features=A,B")
 
 
 def _xlsx(path: Path, wanted: Sequence[str], vectors: Sequence[str]) -> Rows:
@@ -192,16 +188,11 @@ def _xlsx(path: Path, wanted: Sequence[str], vectors: Sequence[str]) -> Rows:
 
 
 def _csv(path: Path, wanted: Sequence[str], vectors: Sequence[str]) -> Rows:
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        rows = csv.reader(handle)
-        try:
-            header = [column.strip() for column in next(rows, [])]
-            _check(path, header, wanted, vectors)
-            places = {column: header.index(column) for column in wanted}
-            for number, row in enumerate(filter(None, rows)):
-                yield number, {column: row[place] if place < len(row) else None for column, place in places.items()}
-        except (csv.Error, UnicodeDecodeError) as fault:
-            raise DataError(f"'{path}' line {rows.line_num + 1}: no csv in UTF-8 ({fault})") from fault
+    header, rows = records(path)
+    names = {column.strip(): column for column in header}
+    _check(path, list(names), wanted, vectors)
+    for number, (_, row) in enumerate(rows):
+        yield number, {column: row[names[column]] for column in wanted}
 
 
 def _parquet(path: Path, wanted: Sequence[str], vectors: Sequence[str]) -> Rows:

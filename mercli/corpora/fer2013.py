@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,8 @@ from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded
 from mercli.corpora import facts, unpacking
-from mercli.corpora.media import kind, missing, walk
+from mercli.corpora.csvs import records, require
+from mercli.corpora.media import kind, missing, refuse_pointer, walk
 from mercli.errors import DataError
 from mercli.labels import SYNONYMS, canonical_map, policy_name
 from mercli.registry import plugin
@@ -26,6 +26,7 @@ USAGES = {"Training": "train", "PublicTest": "dev", "PrivateTest": "test"}
 NAME = re.compile(r"^(Training|PublicTest|PrivateTest)_\d+$")
 TWICE = ("Training_8475486", "Training_52789098")
 """Two names that each stand for two pictures, in folders of different classes."""
+COLUMNS = ("emotion", "pixels", "usage")
 TABLES = ("fer2013.csv", "icml_face_data.csv")
 SIDE = 48
 
@@ -145,22 +146,15 @@ def _from_folders(paths: Sequence[Path], root: Path) -> Iterator[_Picture | Excl
 def _from_csv(path: Path, root: Path) -> Iterator[_Picture | Excluded]:
     """Read Kaggle's csv row by row; the challenge's own copy has blanks before its column names."""
     table = path.relative_to(root).as_posix()
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        rows = csv.reader(handle)
-        try:
-            header = [column.strip().lower() for column in next(rows, [])]
-            for column in ("emotion", "pixels", "usage"):
-                if column not in header:
-                    raise DataError(f"'{path}' has no column '{column}'; columns found: {', '.join(header) or 'none'}")
-            places = [header.index(column) for column in ("emotion", "pixels", "usage")]
-            for number, row in enumerate(rows):
-                if len(row) != len(header) or row[places[2]].strip() not in USAGES:
-                    yield Excluded(f"row{number}", f"line {rows.line_num}: not emotion, pixels and a known usage")
-                    continue
-                label, pixels, usage = (row[place].strip() for place in places)
-                yield _Picture(f"{usage}_{number}", label, pixels=pixels, table=table, row=number)
-        except (csv.Error, UnicodeDecodeError) as fault:
-            raise DataError(f"'{path}' line {rows.line_num + 1}: no csv ({fault})") from fault
+    header, rows = records(path)
+    names = {column.strip().lower(): column for column in header}
+    require(path, list(names), COLUMNS)
+    for number, (line, row) in enumerate(rows):
+        label, pixels, usage = (row[names[column]].strip() for column in COLUMNS)
+        if usage in USAGES:
+            yield _Picture(f"{usage}_{number}", label, pixels=pixels, table=table, row=number)
+        else:
+            yield Excluded(f"row{number}", f"line {line}: not emotion, pixels and a known usage")
 
 
 def _from_parquet(path: Path, root: Path, unpacked: bool) -> Iterator[_Picture | Excluded]:
@@ -168,14 +162,12 @@ def _from_parquet(path: Path, root: Path, unpacked: bool) -> Iterator[_Picture |
     import pyarrow
     import pyarrow.parquet
 
+    refuse_pointer(path)
     try:
         file = pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowInvalid, OSError) as fault:
         raise DataError(f"'{path}' is no parquet file ({fault})") from fault
-    absent = [column for column in ("id", "label", "jpeg") if column not in file.schema_arrow.names]
-    if absent:
-        names = ", ".join(file.schema_arrow.names)
-        raise DataError(f"'{path}' has no column '{absent[0]}'; columns found: {names}")
+    require(path, file.schema_arrow.names, ("id", "label", "jpeg"))
     table, columns = path.relative_to(root).as_posix(), ["id", "label", *(["jpeg"] if unpacked else [])]
     rows = (row for batch in file.iter_batches(512, columns=columns) for row in batch.to_pylist())
     for number, row in enumerate(rows):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded, Facts
-from mercli.corpora.media import claim, clip, is_pointer, kind, walk
+from mercli.corpora.media import UNSPELLED, claim, clip, kind, missing, spelled, walk
 from mercli.corpora.splits import SPELLINGS
 from mercli.errors import DataError
 from mercli.labels import DEFAULT_POLICY, canonical_map, policy, policy_name
@@ -58,16 +58,17 @@ class Folder:
         """Stream one clip and one segment per medium; raises ``DataError`` where no medium lies in a class folder."""
         found = [path for path in walk(root) if kind(path) in ("video", "audio", "image")]
         placed = [(path, *_place(path.relative_to(root))) for path in found]
-        labels = sorted({label for _, _, label in placed if label})
+        labels = sorted({label for path, _, label in placed if label and spelled(path.relative_to(root))})
         if not labels:
-            raise DataError(f"no medium in a class folder under '{root}', expected ROOT/<label>/<clip>")
+            raise DataError(f"no medium in a class folder under '{root}', expected ROOT/<label>/<clip>, names in UTF-8")
         self.scheme = LabelScheme("folder", "one-of", tuple(labels))
         held: dict[str, str] = {}
         for path, split, label in placed:
             place = path.relative_to(root)
             whole, stem = place.as_posix(), place.with_suffix("").as_posix()
-            if label is None or is_pointer(path):
-                yield Excluded(stem, "not in a class folder" if label is None else "media is a git-lfs pointer")
+            fault = "not in a class folder" if label is None else missing(path) if spelled(place) else UNSPELLED
+            if fault:
+                yield Excluded(stem, fault)
                 continue
             identity = claim((stem, whole), whole, held) or whole
             yield clip(identity, name, path, root)
@@ -77,7 +78,7 @@ class Folder:
                 start=0.0,
                 end=None,
                 language=self.given["language"],
-                labels={"folder": label},
+                labels={"folder": str(label)},
                 split=split,
             )
 

@@ -144,7 +144,7 @@ def _comments(path: Path) -> Iterator[_Comment]:
         else:
             raise DataError(
                 f"'{path}' is not of GoEmotions, expected rows of text, label codes and comment id, "
-                f"or the columns {', '.join(HEADER)}; its first row is {first}"
+                f"or the columns {', '.join(HEADER)}; its first row is {str(first)[:80]}"
             )
     except csv.Error as fault:
         raise DataError(f"'{path}' line {rows.line_num + 1}: no tsv ({fault})") from fault

@@ -86,17 +86,25 @@ def write(folder: Path, card: Mapping[str, Any], items: Iterable[Clip | Segment 
     segments = 0
     with ExitStack() as stack:
         parts = {kind: stack.enter_context(atomic(folder / name)) for kind, name in FILES.items()}
-        handles = {kind: stack.enter_context(part.open("w", encoding="utf-8")) for kind, part in parts.items()}
+        # bytes of names that are no UTF-8 become JSON's own escapes
+        handles = {
+            kind: stack.enter_context(part.open("w", encoding="utf-8", errors="backslashreplace"))
+            for kind, part in parts.items()
+        }
+        refused: Excluded | None = None
         for item in items:
             key = hash((type(item), item.id))
             if key in seen:
                 raise DataError(f"the id '{item.id}' occurs twice, expected unique {type(item).__name__.lower()} ids")
-            if not isinstance(item, Excluded):
+            if isinstance(item, Excluded):
+                refused = refused or item
+            else:
                 seen.add(key)
             segments += isinstance(item, Segment)
             handles[type(item)].write(json_line(_row(item)) + "\n")
         if not segments:
-            raise DataError("the corpus has no segment with a label", "mer prepare --help")
+            why = f"; left out was '{refused.id}': {refused.reason}" if refused else ""
+            raise DataError(f"the corpus has no segment with a label{why}")
         for handle in handles.values():
             handle.flush()
         (folder / "corpus.yaml").unlink(missing_ok=True)

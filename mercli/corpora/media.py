@@ -13,6 +13,8 @@ from mercli.types import Clip
 VIDEO = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".mpg", ".mpeg", ".m4v", ".wmv")
 AUDIO = (".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus")
 IMAGE = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+PREPARED = {"clips.jsonl", "segments.jsonl"}
+"""What marks a folder of ours: where ``--data`` lies inside the corpus, its streams are no media of the corpus."""
 LFS = b"version https://git-lfs.github.com/spec/v1"
 
 
@@ -26,9 +28,10 @@ def kind(path: Path) -> str | None:
 
 
 def walk(root: Path, depth: int = 4) -> Iterator[Path]:
-    """Yield the files at most ``depth`` folders below ``root``, sorted; hidden files and link loops are passed over.
+    """Yield the files at most ``depth`` folders below ``root``, sorted.
 
-    Raises ``DataError`` when ``root`` is no folder.
+    Hidden files, link loops and corpora that were prepared below the root are passed over. Raises ``DataError`` when
+    ``root`` is no folder.
     """
     if not root.is_dir():
         raise DataError(f"'{root}' is not a folder, expected the root of the corpus")
@@ -39,16 +42,25 @@ def walk(root: Path, depth: int = 4) -> Iterator[Path]:
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
-        for entry in sorted(os.scandir(folder), key=lambda e: e.name):
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                if left > 0:
-                    yield from below(Path(entry.path), left - 1)
-            elif entry.is_file():
+        entries = sorted(os.scandir(folder), key=lambda e: e.name)
+        if PREPARED.issubset(entry.name for entry in entries):
+            return
+        for entry in entries:
+            what = None if entry.name.startswith(".") else _what(entry)
+            if what == "folder" and left > 0:
+                yield from below(Path(entry.path), left - 1)
+            elif what == "file":
                 yield Path(entry.path)
 
     yield from below(root, depth)
+
+
+def _what(entry: os.DirEntry[str]) -> str | None:
+    """Return ``folder``, ``file`` or ``None``: neither, or a link that leads to itself or nowhere."""
+    try:
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else None
+    except OSError:
+        return None
 
 
 def _above(root: Path) -> set[tuple[int, int]]:
@@ -63,6 +75,24 @@ def is_pointer(path: Path) -> bool:
         return False
     with path.open("rb") as handle:
         return handle.read(len(LFS)) == LFS
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise ``DataError`` where a table that must be read is only its git-lfs pointer."""
+    if is_pointer(path):
+        raise DataError(f"'{path}' is a git-lfs pointer, expected the file itself", "git lfs pull")
+
+
+def spelled(path: Path) -> bool:
+    """Tell whether a path is text: names from other systems may hold bytes that are no UTF-8."""
+    try:
+        path.as_posix().encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+UNSPELLED = "its name is no UTF-8: rename it"
 
 
 def claim(candidates: Sequence[str], owner: str, held: dict[str, str]) -> str | None:

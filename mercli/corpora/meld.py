@@ -12,7 +12,7 @@ from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded
 from mercli.corpora import facts
-from mercli.corpora.csvs import records
+from mercli.corpora.csvs import records, require
 from mercli.corpora.media import missing, walk
 from mercli.errors import DataError
 from mercli.labels import canonical_map, policy_name
@@ -22,6 +22,7 @@ from mercli.types import Clip, Label, LabelScheme, Segment
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 SPLITS = ("train", "dev", "test")
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
+RECUT = 132
 MEDIUM = re.compile(r"^(final_videos_test)?dia(\d+)_utt(\d+)\.mp4$", re.IGNORECASE)
 
 
@@ -74,6 +75,9 @@ class Meld:
             for split in SPLITS
         }
         self.layout = "; ".join(f"{split}: {', '.join(names) or 'no media'}" for split, names in folders.items())
+        if folders["test"]:
+            recut = sum(found.recut for found in media.values())
+            self.layout += f" ({recut} of {RECUT} final_videos_test* clips, which replace wrong ones)"
         for split in SPLITS:
             if split in tables:
                 yield from _read_split(name, split, tables[split], media, root)
@@ -134,9 +138,7 @@ def _read_split(
     name: str, split: str, table: Path, media: Mapping[tuple[str, int, int], _Medium], root: Path
 ) -> Iterator[Clip | Segment | Excluded]:
     header, rows = records(table)
-    absent = [column for column in COLUMNS if column not in header]
-    if absent:
-        raise DataError(f"'{table}' has no column '{absent[0]}'; columns found: {', '.join(header) or 'none'}")
+    require(table, header, COLUMNS)
     unlabelled = {key for key in media if key[0] == split}
     seen: set[str] = set()
     for number, row in rows:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mercli.contracts import Excluded
 from mercli.corpora.cmu import Utterance
-from mercli.corpora.csvs import records
+from mercli.corpora.csvs import records, require
 from mercli.errors import DataError
 from mercli.types import Label
 
@@ -38,9 +38,7 @@ def rows(
     Raises ``DataError`` naming a missing column.
     """
     header, table = records(path)
-    absent = [column for column in COLUMNS if column not in header]
-    if absent:
-        raise DataError(f"'{path}' has no column '{absent[0]}'; columns found: {', '.join(header) or 'none'}")
+    require(path, header, COLUMNS)
     videos: dict[str, list[Utterance | Excluded]] = {}
     for line, row in table:
         video, number = row["video_id"].strip(), row["clip_id"].strip()

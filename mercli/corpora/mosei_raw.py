@@ -10,9 +10,8 @@ from pathlib import Path
 from mercli.contracts import Excluded
 from mercli.corpora import csd
 from mercli.corpora.cmu import SENTIMENT, Release, Utterance, timed
-from mercli.corpora.csvs import decode, records
+from mercli.corpora.csvs import decode, records, require
 from mercli.corpora.mosei_labels import EMOTIONS, GRADED, graded
-from mercli.errors import DataError
 
 CSDS = ("cmu_mosei_labels.csd", "cmu_mosei_labelsemotions.csd")  # the newer holds sentiment too
 DIMENSIONS = {7: ("sentiment", *EMOTIONS), 6: EMOTIONS}
@@ -116,9 +115,7 @@ def _answers(path: Path) -> Iterator[tuple[tuple[str, str], Mapping[str, float]]
     header, rows = records(path)
     if "Input.VIDEO_ID" not in header:
         return
-    absent = [column for column in ("Input.CLIP", *ANSWERS) if column not in header]
-    if absent:
-        raise DataError(f"'{path}' has no column '{absent[0]}'; columns found: {', '.join(header)}")
+    require(path, header, ("Input.CLIP", *ANSWERS))
     for _, row in rows:
         answers = {}
         for column, name in ANSWERS.items():

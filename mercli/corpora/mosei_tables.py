@@ -8,9 +8,8 @@ from pathlib import Path
 
 from mercli.contracts import Excluded
 from mercli.corpora.cmu import SENTIMENT, Release, Utterance, clipped, timed
-from mercli.corpora.csvs import records
+from mercli.corpora.csvs import records, require
 from mercli.corpora.mosei_labels import EMOTIONS, SIGN, SINGLE
-from mercli.errors import DataError
 from mercli.types import Label
 
 WHOLE = re.compile(r"^cmu_mosei_labels\.csv(\.gz)?$", re.IGNORECASE)
@@ -50,9 +49,7 @@ def from_splits(files: Sequence[Path]) -> Release | None:
 
 def _table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     header, rows = records(path)
-    absent = [column for column in columns if column not in header]
-    if absent:
-        raise DataError(f"'{path}' has no column '{absent[0]}'; columns found: {', '.join(header) or 'none'}")
+    require(path, header, columns)
     yield from rows
 
 

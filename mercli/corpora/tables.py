@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded, Facts
-from mercli.corpora.csvs import records
+from mercli.corpora.csvs import records, require
 from mercli.corpora.media import claim, clip, is_pointer, kind, walk
 from mercli.corpora.splits import NAMES, SPELLINGS
 from mercli.errors import ConfigError, DataError
@@ -133,12 +133,7 @@ class Table:
         needed = [self.columns["label"]]
         if self.columns["path"] not in header:
             needed.append(self.columns["text"])
-        for column in needed:
-            if column not in header:
-                raise DataError(
-                    f"'{path}' has no column '{column}'; columns found: {', '.join(header) or 'none'}",
-                    "mer prepare --set label=COLUMN --set path=COLUMN",
-                )
+        require(path, header, needed, "mer prepare --set label=COLUMN --set path=COLUMN")
         kept = {key: column for key, column in self.columns.items() if column in header}
         for number, row in rows:
             yield number, {key: row[column].strip() for key, column in kept.items()}

@@ -11,7 +11,7 @@ from mercli.rundir import atomic
 if TYPE_CHECKING:
     from mercli.types import ByteArray
 
-INSIDE = "pictures lie inside a table: unpack them first"
+INSIDE = "pictures lie inside a table: unpack them with --set unpack=DIR"
 
 
 def target(given: str | None, root: Path) -> Path | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -74,6 +74,8 @@ def _contents(held: Sequence[manifest.Manifest], hashing: bool) -> Mapping[str, 
                 if path not in seen:
                     seen.add(path)
                     sizes[size] += 1
+    if hashing:
+        _tell_gone(row[0] for row in rows if row[4] < 0 and row[5] is None)
     contents: Mapping[str, Contents] = {one.name: {} for one in held}
     digests: dict[Path, str] = {}
     for name, clip_id, medium, path, size, known in log.progress(rows, "audit media", total=len(rows), unit="media"):
@@ -83,6 +85,11 @@ def _contents(held: Sequence[manifest.Manifest], hashing: bool) -> Mapping[str, 
         if content:
             contents[name].setdefault(clip_id, []).append((content, f"{name}/{medium}"))
     return contents
+
+
+def _tell_gone(corpora: Iterable[str]) -> None:
+    for name, count in Counter(corpora).items():
+        log.logger.warning("%s: %d media are no longer where they were prepared, so they are not compared", name, count)
 
 
 def _digest(path: Path) -> str:

@@ -74,17 +74,15 @@ def _compare(one: Answers, other: Answers) -> dict[str, Any]:
     names = sorted({*one.targets.values(), *one.labels.values(), *other.labels.values()})
     code = {name: index for index, name in enumerate(names)}
 
-    def uar(targets: Any, predicted: Any) -> float:
-        return metrics.uar(targets, predicted, len(names))
-
     targets = np.asarray([code[one.targets[identity]] for identity, _ in common])
     mine, theirs = (np.asarray([code[answers.labels[key]] for key in common]) for answers in (one, other))
     clusters = [one.clusters[identity] for identity, _ in common]
-    difference, p_value = significance.paired_permutation(uar, targets, mine, theirs, clusters)
-    least = significance.smallest_difference(uar, targets, mine, theirs, clusters)
+    given = (metrics.uar_of, targets, mine, theirs, clusters, len(names))
+    difference, p_value = significance.paired_permutation(*given)
+    least = significance.smallest_difference(*given)
     return {
-        "uar": uar(targets, mine),
-        "other_uar": uar(targets, theirs),
+        "uar": metrics.uar(targets, mine, len(names)),
+        "other_uar": metrics.uar(targets, theirs, len(names)),
         "difference": difference,
         "p": None if np.isnan(p_value) else p_value,
         "smallest_difference": None if np.isnan(least) else least,

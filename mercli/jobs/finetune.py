@@ -225,15 +225,11 @@ def _figure(metric: str, logits: Tensor, labels: Tensor, clusters: Sequence[str]
     """Return a metric with its 95 % bootstrap interval over clusters, and what it rests on."""
     from mercli.results import metrics, stats
 
-    def value(targets: Any, predicted: Any) -> float:
-        if metric == "accuracy":
-            return metrics.accuracy(targets, predicted)
-        score = metrics.weighted_f1 if metric == "weighted_f1" else metrics.uar
-        return score(targets, predicted, logits.shape[1])
-
+    score = {"accuracy": metrics.accuracy_of, "weighted_f1": metrics.weighted_f1_of, "uar": metrics.uar_of}[metric]
+    classes = logits.shape[1]
     targets, predicted = labels.numpy(), logits.argmax(1).numpy()
-    low, high = stats.clustered_interval(value, targets, predicted, clusters)
-    point = value(targets, predicted)
+    low, high = stats.clustered_interval(score, targets, predicted, clusters, classes)
+    point = score(metrics.confusion(targets, predicted, classes).astype(float))
     return {
         "value": round(point, 4),
         "interval": [round(low, 4), round(high, 4)],

@@ -29,6 +29,8 @@ def keep(data: Path, corpus: str, recipe: Recipe) -> tuple[int, int]:
     groups = groupby(held.segments(), key=lambda segment: segment.clip_id)
     for clip_id, group in log.progress(groups, "streams", total=len(clips)):
         clip = clips[clip_id]
+        if not (clip.video or clip.audio or clip.image):
+            continue
         lacking = tuple(segment for segment in group if not kept.there(folder, segment, clip))
         gathered: dict[str, list[Piece]] = {}
         try:

@@ -14,8 +14,8 @@ from mercli import log, registry
 from mercli.config import PrepareConfig
 from mercli.contracts import CorpusReader, Excluded
 from mercli.corpora import errata, manifest, splits
-from mercli.corpora.expected import Tally
-from mercli.errors import DataError
+from mercli.corpora.expected import Tally, bare
+from mercli.errors import ConfigError, DataError
 from mercli.jobs.probing import Prober, probed
 from mercli.jobs.transcribing import Scribe, transcribed
 from mercli.types import Clip, LabelMap, Segment
@@ -35,22 +35,28 @@ class Summary:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     speakers: dict[str, set[str | None]] = field(default_factory=lambda: defaultdict(set))
     dropped: Counter[str] = field(default_factory=Counter)
+    clips: int = 0
     without_media: int = 0
+    unusable: int = 0
+    bare: Counter[str] = field(default_factory=Counter)
     excluded: int = 0
     layout: str = ""
     streams: tuple[int, int] | None = None
     tally: Tally | None = None
     _clip: Clip | None = None
+    _first: bool = True
 
     def add(self, item: Clip | Segment | Excluded) -> None:
         """Count one item of the reader's stream."""
         if isinstance(item, Excluded):
             self.excluded += 1
         elif isinstance(item, Clip):
-            self._clip = item
+            self._clip, self._first = item, True
+            self.clips += 1
             self.without_media += not (item.video or item.audio or item.image)
         else:
             self._add_segment(item)
+            self._first = False
 
     def _add_segment(self, segment: Segment) -> None:
         split, label = segment.split or "(none)", str(segment.labels.get(self.scheme))
@@ -59,21 +65,28 @@ class Summary:
         if self.label_map and self.label_map.table.get(label) is None:
             self.dropped[label] += 1
         clip, end = self._clip, segment.end
+        if self._first and (reason := bare(clip, segment)):
+            self.bare[reason] += 1
+            self.unusable += not segment.text or "text" in segment.masked
         if end is None and clip:
             end = clip.duration if clip.duration is not None else clip.meta.get("seconds")
         if end is not None and end > segment.start:
             self.seconds[split] += end - segment.start
 
     def row(self) -> dict[str, Any]:
-        """Return the summary for ``--json``."""
+        """Return the summary for ``--json``, its splits in the order train, dev, test and others."""
+        names = sorted(self.labels, key=lambda split: splits.NAMES.index(split) if split in splits.NAMES else 3)
         row = {
             "corpus": self.corpus,
             "manifest": str(self.folder) if self.folder else None,
             "layout": self.layout,
-            "segments": {split: dict(sorted(counts.items())) for split, counts in self.labels.items()},
-            "hours": {split: round(self.seconds[split] / 3600, 3) for split in self.labels},
-            "speakers": {split: len(names - {None}) for split, names in self.speakers.items()},
+            "segments": {split: dict(sorted(self.labels[split].items())) for split in names},
+            "hours": {split: round(self.seconds[split] / 3600, 3) for split in names},
+            "speakers": {split: len(self.speakers[split] - {None}) for split in names},
+            "clips": self.clips,
             "clips_without_media": self.without_media,
+            "clips_unusable": self.unusable,
+            "why_without_media": dict(self.bare),
             "excluded": self.excluded,
             "dropped_labels": dict(sorted(self.dropped.items())),
         }
@@ -161,13 +174,19 @@ def _raw(config: PrepareConfig) -> _Raw:
     options = dict(config.corpus.options)
     if "seed" in registry.get("corpora", config.corpus.name).options():
         options.setdefault("seed", config.seed)
+    if config.dry_run and options.pop("unpack", None):
+        log.logger.info("--dry-run writes nothing, so no picture is unpacked")
     reader: CorpusReader = registry.build("corpora", config.corpus.name, options=options)
     root = Path(config.root).absolute()
     made = hasattr(reader, "plan")
     name = config.name or (options.get("like", "meld") if made else config.corpus.name)
+    if name != Path(name).name or name == "..":
+        raise ConfigError(f"--name '{name}' cannot be used, expected the name of one folder", "mer prepare --name NAME")
     folder = Path(config.data) / name
-    if made:
+    if made and not config.dry_run:
         _make(reader, root, folder)
+    if folder.resolve().is_relative_to(root.resolve()) and not config.dry_run:
+        log.logger.warning("'%s' lies inside the corpus: --data DIR keeps it clean", folder)
     return _Raw(reader, options, root, name, folder)
 
 

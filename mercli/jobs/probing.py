@@ -58,7 +58,7 @@ class Prober:
                     "medium": key,
                     **{name: value for name, value in vars(found).items() if value not in (None, False)},
                 }
-                self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                self._file.write(json.dumps(row) + "\n")  # ASCII: names may hold bytes that are no UTF-8
         return self._known[key]
 
 

@@ -32,16 +32,21 @@ class Scribe:
         self._finders = [
             Finder(Choice(name=name, options=choice.options if name in (HEARS, choice.name) else {})) for name in names
         ]
+        self._last: tuple[str, Transcript | None] | None = None
         self._heard_with = hashlib.sha256(json_line(choice.options).encode()).hexdigest()[:8]
 
     def of(self, relative: str) -> Transcript | None:
-        """Return what is said in the medium at ``relative`` (to the root), ``None`` where nothing is found or heard."""
-        path = self.root / relative
-        for finder in self._finders:
-            found = self._heard(finder, path) if finder.name == HEARS else finder.of(path)
-            if found is not None:
-                return found
-        return None
+        """Return what is said in the medium at ``relative`` (to the root), ``None`` where nothing is found or heard.
+
+        The last answer is kept, since the segments of a clip come together, and to hash a long video takes its time.
+        """
+        if self._last is None or self._last[0] != relative:
+            self._last = (relative, self._asked(self.root / relative))
+        return self._last[1]
+
+    def _asked(self, path: Path) -> Transcript | None:
+        asked = (self._heard(finder, path) if finder.name == HEARS else finder.of(path) for finder in self._finders)
+        return next((found for found in asked if found is not None), None)
 
     def _heard(self, finder: Finder, path: Path) -> Transcript | None:
         if self.folder is None:

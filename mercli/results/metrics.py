@@ -56,6 +56,25 @@ def macro_f1(targets: Ints, predicted: Ints, classes: int) -> float:
     return float(np.nan_to_num(f1(targets, predicted, classes))[support > 0].mean())
 
 
+def uar_of(matrix: NDArray[np.float64]) -> float:
+    """Return the unweighted average recall of a confusion matrix (K, K) over the classes that occur."""
+    support = matrix.sum(1)
+    there = support > 0
+    return float((matrix.diagonal()[there] / support[there]).mean())
+
+
+def accuracy_of(matrix: NDArray[np.float64]) -> float:
+    """Return the share of a confusion matrix (K, K) that lies on its diagonal."""
+    return float(matrix.trace() / matrix.sum())
+
+
+def weighted_f1_of(matrix: NDArray[np.float64]) -> float:
+    """Return the mean F1 of a confusion matrix (K, K) over the classes that occur, weighted by their support."""
+    support = matrix.sum(1)
+    f1_ = 2 * matrix.diagonal() / np.maximum(support + matrix.sum(0), 1)
+    return float((f1_ * support).sum() / support.sum())
+
+
 def summary(targets: Ints, predicted: Ints, names: Sequence[str]) -> dict[str, object]:
     """Return every metric with the class set and its supports."""
     classes = len(names)

@@ -7,40 +7,39 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mercli.results.stats import Metric, members
+from mercli.results.stats import Score, by_cluster, redrawn
 
 Z_POWER = 2.8
 """1.96 + 0.84: a true difference so many standard errors wide is found with probability 0.8 at the 5 % level."""
 
 
 def paired_permutation(
-    metric: Metric,
+    score: Score,
     targets: NDArray[np.int64],
     one: NDArray[np.int64],
     other: NDArray[np.int64],
     clusters: Sequence[Hashable],
+    classes: int,
     *,
     draws: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return ``metric(one) - metric(other)`` and its two-sided p-value, both (N,) predictions of the same segments.
+    """Return ``score(one) - score(other)`` and its two-sided p-value, both (N,) predictions of the same segments.
 
     Under the null the two are exchangeable, so each draw swaps them in some clusters as a whole (Good 2005, ch. 3);
     the p-value counts the draw that was seen (Phipson & Smyth 2010). NaN with fewer than two clusters.
     """
-    groups = members(clusters)
-    seen = metric(targets, one) - metric(targets, other)
-    if len(groups) < 2:
+    left, right = (by_cluster(targets, predicted, clusters, classes) for predicted in (one, other))
+    ours, theirs = left.sum(0), right.sum(0)
+    seen = score(ours) - score(theirs)
+    if len(left) < 2:
         return seen, float("nan")
-    number = np.empty(len(targets), np.int64)
-    for index, group in enumerate(groups):
-        number[group] = index
+    moved = (right - left).reshape(len(left), -1)
     draw = np.random.default_rng(seed)
     extreme = 1
     for _ in range(draws):
-        swapped = draw.random(len(groups))[number] < 0.5
-        left, right = np.where(swapped, other, one), np.where(swapped, one, other)
-        extreme += abs(metric(targets, left) - metric(targets, right)) >= abs(seen) - 1e-12
+        shift = ((draw.random(len(left)) < 0.5) @ moved).reshape(ours.shape)
+        extreme += abs(score(ours + shift) - score(theirs - shift)) >= abs(seen) - 1e-12
     return seen, extreme / (draws + 1)
 
 
@@ -57,11 +56,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def smallest_difference(
-    metric: Metric,
+    score: Score,
     targets: NDArray[np.int64],
     one: NDArray[np.int64],
     other: NDArray[np.int64],
     clusters: Sequence[Hashable],
+    classes: int,
     *,
     draws: int = 500,
     seed: int = 0,
@@ -71,12 +71,8 @@ def smallest_difference(
     From the clustered bootstrap's standard error of the paired difference (Cohen 1988). NaN with fewer than two
     clusters.
     """
-    groups = members(clusters)
-    if len(groups) < 2:
+    pairs = np.stack([by_cluster(targets, predicted, clusters, classes) for predicted in (one, other)], 1)
+    if len(pairs) < 2:
         return float("nan")
-    draw = np.random.default_rng(seed)
-    values = []
-    for _ in range(draws):
-        rows = np.concatenate([groups[i] for i in draw.integers(0, len(groups), len(groups))])
-        values.append(metric(targets[rows], one[rows]) - metric(targets[rows], other[rows]))
+    values = [score(left) - score(right) for left, right in redrawn(pairs, draws, seed)]
     return float(Z_POWER * np.nanstd(values, ddof=1))

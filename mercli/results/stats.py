@@ -1,4 +1,8 @@
-"""Intervals that respect how the data were collected."""
+"""Intervals that respect how the data were collected.
+
+Every figure here is a function of a confusion matrix, and matrices add: one per cluster is counted once, and a draw is
+a weighted sum of them, however many segments there are.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +11,49 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Metric = Callable[[NDArray[np.int64], NDArray[np.int64]], float]
+Score = Callable[[NDArray[np.float64]], float]
+"""A figure of a confusion matrix (K, K): row = target, column = prediction."""
 
 
 def clustered_interval(
-    metric: Metric,
+    score: Score,
     targets: NDArray[np.int64],
     predicted: NDArray[np.int64],
     clusters: Sequence[Hashable],
+    classes: int,
     *,
     draws: int = 1000,
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of a metric, whole clusters drawn with replacement.
+    """Return the percentile bootstrap interval of a figure, whole clusters drawn with replacement.
 
     Clusters are speakers, else videos, else dialogues: segments of one are not independent (Field & Welsh 2007).
     NaN bounds with fewer than two clusters.
     """
-    groups = members(clusters)
-    if len(groups) < 2:
+    matrices = by_cluster(targets, predicted, clusters, classes)
+    if len(matrices) < 2:
         return float("nan"), float("nan")
-    draw = np.random.default_rng(seed)
-    values = []
-    for _ in range(draws):
-        rows = np.concatenate([groups[i] for i in draw.integers(0, len(groups), len(groups))])
-        values.append(metric(targets[rows], predicted[rows]))
+    values = [score(matrix) for matrix in redrawn(matrices, draws, seed)]
     low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def members(clusters: Sequence[Hashable]) -> list[NDArray[np.int64]]:
-    """Return the indices of each cluster's segments, clusters in the order in which they first occur."""
-    groups: dict[Hashable, list[int]] = {}
-    for index, cluster in enumerate(clusters):
-        groups.setdefault(cluster, []).append(index)
-    return [np.asarray(group) for group in groups.values()]
+def by_cluster(
+    targets: NDArray[np.int64], predicted: NDArray[np.int64], clusters: Sequence[Hashable], classes: int
+) -> NDArray[np.float64]:
+    """Return the confusion matrix of each cluster (C, K, K), clusters in the order in which they first occur."""
+    order: dict[Hashable, int] = {}
+    number = np.asarray([order.setdefault(cluster, len(order)) for cluster in clusters], np.int64)
+    cells = (number * classes + targets) * classes + predicted
+    counts = np.bincount(cells, minlength=len(order) * classes * classes)
+    return counts.reshape(len(order), classes, classes).astype(np.float64)
+
+
+def redrawn(matrices: NDArray[np.float64], draws: int, seed: int) -> NDArray[np.float64]:
+    """Return the summed matrix (draws, K, K) of as many clusters as there are, drawn with replacement."""
+    draw = np.random.default_rng(seed)
+    count = len(matrices)
+    flat = matrices.reshape(count, -1)
+    sums = [np.bincount(draw.integers(0, count, count), minlength=count) @ flat for _ in range(draws)]
+    return np.stack(sums).reshape(draws, *matrices.shape[1:])

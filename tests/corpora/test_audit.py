@@ -107,16 +107,34 @@ def test_one_clip_under_two_names_is_a_leak_and_the_command_says_so(mer, tmp_pat
     assert "media (one/train, one/test)" in answer.err
     assert "a.wav" in answer.out
     assert "c.wav" not in answer.out
+    assert "--split" not in answer.err  # no split sets two files of one content apart: the pairs are what helps
+    assert f"try: mer audit --corpora one --data {tmp_path / 'data'} --json" in answer.err
     assert mer("audit", "--data", tmp_path / "data", "--no-hash").code == 0
 
 
-def test_equal_media_in_two_corpora_are_a_leak(tmp_path):
+def test_equal_media_in_two_corpora_are_a_leak_whose_pairs_are_all_told(mer, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "a.wav").write_bytes(b"the same sound" * 100)
-        prepared(tmp_path, name, [("a.wav", "joy", "train", "s1")])
+        for number in range(5):
+            (tmp_path / name / f"{number}.wav").write_bytes(f"the same sound {number}".encode() * 100)
+        prepared(tmp_path, name, [(f"{number}.wav", "joy", "train", "s1") for number in range(5)])
     (leak,) = job.audit(tmp_path / "data", ()).leaks
     assert (leak.what, leak.left, leak.right) == ("media", "one", "two")
+    assert leak.examples == tuple(f"one/{number}.wav = two/{number}.wav" for number in range(5))
+    told = mer("audit", "--data", tmp_path / "data").err
+    assert "try: mer train --corpora one" in told
+    assert "without two" in told
+
+
+def test_media_that_have_gone_are_told_since_they_cannot_be_compared(mer, tmp_path):
+    (tmp_path / "one").mkdir()
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / "one" / name).write_bytes(b"the same sound" * 100)
+    prepared(tmp_path, "one", [("a.wav", "joy", "train", "s1"), ("b.wav", "joy", "test", "s2")])
+    (tmp_path / "one").rename(tmp_path / "moved")
+    answer = mer("audit", "--data", tmp_path / "data")
+    assert answer.code == 0
+    assert "one: 2 media are no longer where they were prepared, so they are not compared" in answer.err
 
 
 def test_nothing_prepared_is_told_with_a_command(mer, tmp_path):
@@ -137,6 +155,7 @@ def test_a_random_split_of_cremad_has_all_its_actors_on_both_sides(mer, shared_d
     assert answer.code == 4
     (leak,) = [row for row in json.loads(answer.out)["findings"] if row["kind"] == "leak"]
     assert (leak["what"], leak["count"], leak["of"]) == ("speaker", 91, 91)
+    assert "--split speaker:0.8/0.1/0.1" in answer.err
     assert "twelve fixed sentences" in json.dumps(json.loads(answer.out)["notes"])
 
 

@@ -184,3 +184,80 @@ def test_clips_of_a_corpus_that_may_only_be_read_are_read(raws, tmp_path):
     clips, _ = ready(root, tmp_path / "data", "afew", hash=True)
     assert all(isinstance(c, Clip) and c.sha256 for c in clips)
     assert json.loads((tmp_path / "data/afew/clips.jsonl").read_text().splitlines()[0])["sha256"]
+
+
+def test_a_link_to_itself_in_every_folder_stops_no_reader(raw, layout, tmp_path):
+    clean = ready(raw, tmp_path / "clean", layout)
+    for folder in [raw, *[p for p in raw.rglob("*") if p.is_dir()]]:
+        (folder / "me").symlink_to("me")
+    assert ready(raw, tmp_path / "linked", layout) == clean
+
+
+def test_names_that_are_no_utf8_are_kept_as_paths_and_told(raw, layout, tmp_path):
+    clean = ready(raw, tmp_path / "clean", layout)
+    place = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    place.mkdir()
+    for path in list(raw.iterdir()):
+        shutil.move(path, place)
+    place.rename(raw / place.name)
+    clips, segments = ready(raw, tmp_path / "data", layout, probe=True)
+    assert [c.id for c in clips] == [c.id for c in clean[0]]
+    assert all((raw / path).is_file() for c in clips for path in (c.video, c.audio) if path)
+    assert [s.labels for s in segments] == [s.labels for s in clean[1]]
+
+
+def test_a_class_folder_or_clip_whose_name_is_no_utf8_is_left_out_with_the_reason(tmp_path):
+    for corpus, folder in (("folder", "raw/joy"), ("afew", "raw/Train_AFEW/Happy")):
+        (tmp_path / corpus / folder).mkdir(parents=True)
+        for name in (b"good.avi", b"\xff.avi"):
+            place = os.fsencode(tmp_path / corpus / folder) + b"/" + name
+            Path(os.fsdecode(place)).write_bytes(b"x" * 2000)
+        clips, _ = ready(tmp_path / corpus / "raw", tmp_path / "data", corpus)
+        assert [Path(c.video).name for c in clips] == ["good.avi"]
+        (row,) = read_lines(tmp_path / f"data/{corpus}/excluded.jsonl")
+        assert row["reason"] == "its name is no UTF-8: rename it"
+
+
+@pytest.mark.parametrize("layout", ["meld", "iemocap", "mosei", "cremad"], indirect=True)
+def test_a_table_that_is_a_pointer_is_told_with_what_fetches_it(raw, layout, mer, tmp_path):
+    for path in [p for p in raw.rglob("*") if p.suffix in (".csv", ".txt", ".csd")]:
+        path.write_text(POINTER)
+    answer = mer("prepare", "--corpus", layout, "--root", raw, "--data", tmp_path / "data")
+    assert answer.code == 4
+    assert "is a git-lfs pointer, expected the file itself" in answer.err
+    assert "try: git lfs pull" in answer.err
+
+
+def test_a_table_in_utf16_is_read_as_one_in_utf8(raw, layout, tmp_path):
+    clean = ready(raw, tmp_path / "clean", layout)
+    for path in [p for p in raw.rglob("*") if p.suffix in (".csv", ".txt")]:
+        path.write_text(path.read_text(), encoding="utf-16")
+    assert ready(raw, tmp_path / "wide", layout) == clean
+
+
+def test_what_is_no_csv_at_all_is_told_in_a_short_message(mer, tmp_path):
+    (tmp_path / "train_sent_emo.csv").write_bytes(bytes(range(256)).replace(b"\n", b"").replace(b"\r", b"") * 60)
+    answer = mer("prepare", "--corpus", "meld", "--root", tmp_path, "--data", tmp_path / "data")
+    assert answer.code == 4
+    assert "has no column 'Utterance'; columns found:" in answer.err
+    assert len(answer.err) < 5000
+
+
+def test_a_corpus_whose_rows_are_all_left_out_says_why(mer, tmp_path):
+    header = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
+    (tmp_path / "dev_sent_emo.csv").write_text(header + "1,Hi,Joey,glee,positive,0,0,1,1,00:00:01,00:00:03\n")
+    answer = mer("prepare", "--corpus", "meld", "--root", tmp_path, "--data", tmp_path / "data")
+    assert answer.code == 4
+    assert "no segment with a label; left out was 'dev/dia0_utt0': line 2: unknown label 'glee'" in answer.err
+
+
+def test_what_was_prepared_inside_the_root_is_no_part_of_the_corpus(mer, tmp_path):
+    (tmp_path / "joy").mkdir()
+    (tmp_path / "joy" / "a.wav").write_bytes(b"x" * 2000)
+    words = ("prepare", "--corpus", "folder", "--root", tmp_path, "--data", tmp_path / "data", "--no-probe")
+    assert "lies inside the corpus: --data DIR keeps it clean" in mer(*words).err
+    first = (tmp_path / "data/folder/clips.jsonl").read_bytes()
+    (tmp_path / "data/folder/streams/key").mkdir(parents=True)
+    (tmp_path / "data/folder/streams/key/0.flac").write_bytes(b"x" * 2000)
+    assert mer(*words).code == 0
+    assert (tmp_path / "data/folder/clips.jsonl").read_bytes() == first

@@ -102,6 +102,16 @@ def test_a_pointer_leaves_the_row_with_the_reason(tmp_path):
     assert (clip.image, segment.masked) == (None, {"face": "media is a git-lfs pointer"})
 
 
+def test_an_npz_that_is_empty_or_a_pointer_is_refused(tmp_path):
+    for content, told in (
+        (b"", "is no npz of CK"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git-lfs pointer"),
+    ):
+        (tmp_path / "ck.npz").write_bytes(content)
+        with pytest.raises(DataError, match=told):
+            read(tmp_path)
+
+
 def test_an_npz_has_rows_and_unpacks_outside_the_corpus(tmp_path):
     root = tmp_path / "raw"
     root.mkdir()

@@ -239,6 +239,12 @@ def test_rows_are_counted_as_pandas_counts_them_past_blank_ones(tmp_path):
     assert len(frame) == 3
 
 
+def test_a_csv_in_cp1252_is_read_as_one_in_utf8(tmp_path):
+    (tmp_path / "a.csv").write_bytes("Utterance,V1,V3,V4,A2,Emotion\nna\u00efve\u2019s,1,2,3,4,joy\n".encode("cp1252"))
+    _, _, (segment,), _ = read("table", tmp_path)
+    assert segment.text == "na\u00efve\u2019s"
+
+
 def test_no_vector_enters_the_manifest(tmp_path):
     (tmp_path / "raw").mkdir()
     written(tmp_path / "raw" / "MELD.xlsx")
@@ -263,7 +269,7 @@ def test_a_missing_column_is_named_with_those_found_and_the_option(tmp_path):
 @pytest.mark.parametrize("ending", [".xlsx", ".csv", ".parquet"])
 def test_a_file_that_is_no_table_is_refused(tmp_path, ending):
     (tmp_path / f"a{ending}").write_bytes(b"\xff\xfe\x00 no table")
-    with pytest.raises(DataError, match=r"is no (xlsx|parquet)|no csv in UTF-8"):
+    with pytest.raises(DataError, match=r"is no (xlsx|parquet)|no column 'Utterance'"):
         read("table", tmp_path)
 
 

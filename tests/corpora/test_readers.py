@@ -55,6 +55,19 @@ def test_meld_finds_its_trees_and_prefers_the_clips_that_were_cut_anew(tmp_path)
     assert (segments[0].dialogue, segments[0].turn, segments[0].speaker) == ("train/dia0", 0, "Joey")
 
 
+def test_meld_tells_how_many_of_the_recut_clips_are_there(mer, tmp_path):
+    put(tmp_path / "raw", "test_splits/dia0_utt0.mp4", "test_splits/final_videos_testdia0_utt0.mp4")
+    (tmp_path / "raw" / "test_sent_emo.csv").write_text(HEADER + meld_row(0, 0), newline="")
+    words = ("prepare", "--corpus", "meld", "--root", tmp_path / "raw", "--data", tmp_path / "data", "--no-probe")
+    assert "test: test_splits (1 of 132 final_videos_test* clips, which replace wrong ones)" in mer(*words).err
+
+
+def test_meld_flags_a_dialogue_whose_words_and_pictures_are_out_of_step():
+    told = {e.kind: e for e in registry.build("corpora", "meld").facts.errata}
+    assert told["out-of-step"].ids == tuple(f"train/dia241_utt{turn}" for turn in range(1, 14))
+    assert told["out-of-step"].mask == ()
+
+
 def test_meld_repairs_bytes_of_another_encoding(tmp_path):
     (tmp_path / "train_sent_emo.csv").write_bytes((HEADER + meld_row(0, 0, "It\x92s me")).encode("cp1252", "replace"))
     (tmp_path / "dev_sent_emo.csv").write_bytes((HEADER + meld_row(0, 0, "ItQs me")).encode().replace(b"Q", b"\x92"))

@@ -64,7 +64,7 @@ def test_meld_as_released_passes_the_check_and_a_lost_row_does_not(mer, shared_d
     assert answer.code == 0
     check = json.loads(answer.out)["check"]
     assert check["faults"] == []
-    assert len(check["missing_media"]) == 13_708 - 2 - 8 - 5 - 6 - 1
+    assert len(check["missing_media"]) == 13_708 - 2 - 8 - 5 - 6 - 13 - 1
     assert "check: as released" in answer.err
     for path in official.glob("*.csv"):
         text = path.read_bytes()
@@ -126,3 +126,69 @@ def test_a_named_fold_becomes_the_split(mer, tmp_path):
     answer = mer(*words, "--split", "session:1")
     assert answer.code == 3
     assert "no folds called 'session'" in answer.err
+
+
+def test_a_part_that_is_not_here_is_named_and_not_counted_label_by_label():
+    watched = tally(Expected({"train": {"joy": 1, "sad": 1}, "test": {"joy": 2, "sad": 1}}), "joy")
+    assert watched.faults() == ["'test' is not here (3 segments)", "2 counts differ from the release"]
+
+
+def test_a_corpus_of_text_alone_misses_no_media(mer, tmp_path):
+    (tmp_path / "list.csv").write_text("text,label\na,joy\nb,sad\n")
+    answer = mer("prepare", "--corpus", "csv", "--root", tmp_path / "list.csv", "--data", tmp_path / "data", "--check")
+    assert answer.code == 0
+    assert "no media" not in answer.err
+    assert "next: mer extract --corpora csv" in answer.err
+
+
+def test_pictures_that_were_not_unpacked_are_told_with_the_option_that_unpacks_them(mer, shared_data, tmp_path):
+    words = ("prepare", "--corpus", "ckplus", "--root", shared_data / "ckplus48", "--data", tmp_path / "data")
+    answer = mer(*words)
+    assert "825 clips have no media here: pictures lie inside a table: unpack them with --set unpack=DIR" in answer.err
+    assert "825 clips cannot be used at all" in answer.err
+    assert "next:" not in answer.err
+    assert answer.out.splitlines()[0] == "label\ttrain\tdev\ttest"
+    assert "hours\t-\t-\t-" in answer.out
+    assert "825 clips have no media (pictures lie inside" in mer(*words, "--check").err
+
+
+def test_a_dry_run_writes_no_picture_and_makes_no_corpus(mer, shared_data, tmp_path):
+    words = ("prepare", "--data", tmp_path / "data", "--dry-run", "--corpus")
+    pictures = ("ckplus", "--root", shared_data / "ckplus48", "--set", f"unpack={tmp_path / 'pictures'}")
+    assert mer(*words, *pictures).code == 0
+    assert mer(*words, "made", "--root", tmp_path / "raw").code == 4
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".."])
+def test_a_name_that_is_no_folder_of_data_is_refused(mer, tmp_path, name):
+    (tmp_path / "list.csv").write_text("text,label\na,joy\n")
+    words = ("prepare", "--corpus", "csv", "--root", tmp_path / "list.csv", "--data", tmp_path / "data")
+    answer = mer(*words, "--name", name)
+    assert answer.code == 3
+    assert not list(tmp_path.rglob("corpus.yaml"))
+
+
+def test_text_without_media_keeps_no_streams(mer, tmp_path):
+    (tmp_path / "list.csv").write_text("text,label\na,joy\nb,sad\n")
+    words = ("prepare", "--corpus", "csv", "--root", tmp_path / "list.csv", "--data", tmp_path / "data", "--streams")
+    answer = mer(*words)
+    assert "streams of 0 clips are kept" in answer.err
+    assert not (tmp_path / "data/csv/streams").exists()
+
+
+def test_labels_without_a_canonical_class_are_named_as_far_as_one_can_read(mer, tmp_path):
+    rows = "".join(f"text {number},odd{number:02d}\n" for number in range(40))
+    (tmp_path / "list.csv").write_text("text,label\n" + rows)
+    words = ("prepare", "--corpus", "csv", "--root", tmp_path / "list.csv", "--data", tmp_path / "data")
+    assert "odd11 1 and 28 more labels" in mer(*words).err
+    assert len(json.loads(mer(*words, "--json").out)["dropped_labels"]) == 40
+
+
+def test_streams_of_some_clips_that_cannot_be_read_end_with_six_and_of_all_with_four(mer, corpus, tmp_path):
+    words = ("prepare", "--corpus", "meld", "--root", corpus, "--no-probe", "--streams", "--data")
+    answer = mer(*words, tmp_path / "some")
+    assert (answer.code, "1 of 2 clips could not be read" in answer.err) == (6, True)
+    (corpus / CLIP).write_bytes(b"no medium" * 300)
+    answer = mer(*words, tmp_path / "all")
+    assert (answer.code, "2 of 2 clips could not be read" in answer.err) == (4, True)

@@ -81,3 +81,15 @@ def test_what_was_heard_is_kept_by_content_and_heard_once(mer, root, tmp_path, m
     assert (again[0].text, again[0].words, again[0].text_trust) == (first[0].text, first[0].words, first[0].text_trust)
     (root / "renamed.txt").write_text("a person wrote this")
     assert prepare(mer, root, *options)[0].text == "a person wrote this"
+
+
+def test_a_medium_of_many_segments_is_read_for_its_content_once(mer, root, tmp_path, monkeypatch):
+    model = random_checkpoint(tmp_path / "tiny.pt")
+    (root / "list.csv").write_text("path,label,start,end\n" + "".join(f"a.wav,joy,{n},{n + 1}\n" for n in range(4)))
+    read = []
+    real = transcribing.hashlib.file_digest
+    monkeypatch.setattr(
+        transcribing.hashlib, "file_digest", lambda handle, kind: read.append(handle.name) or real(handle, kind)
+    )
+    prepare(mer, root, "--set", f"transcriber.options.model={model}")
+    assert read == [str(root / "a.wav")]

@@ -51,15 +51,15 @@ def test_the_interval_covers_and_widens_when_clusters_are_whole_speakers():
     skill = np.repeat(draw.random(20), 25)  # a speaker is easy or hard as a whole
     targets = draw.integers(0, 2, 500)
     predicted = np.where(draw.random(500) < skill, targets, 1 - targets)
-    by_speaker = stats.clustered_interval(metrics.accuracy, targets, predicted, speakers.tolist())
-    by_segment = stats.clustered_interval(metrics.accuracy, targets, predicted, list(range(500)))
+    by_speaker = stats.clustered_interval(metrics.accuracy_of, targets, predicted, speakers.tolist(), 2)
+    by_segment = stats.clustered_interval(metrics.accuracy_of, targets, predicted, list(range(500)), 2)
     point = metrics.accuracy(targets, predicted)
     assert by_speaker[0] < point < by_speaker[1]
     assert by_speaker[1] - by_speaker[0] > 1.5 * (by_segment[1] - by_segment[0])
 
 
 def test_one_cluster_has_no_interval():
-    low, high = stats.clustered_interval(metrics.accuracy, np.zeros(4, int), np.zeros(4, int), ["a"] * 4)
+    low, high = stats.clustered_interval(metrics.accuracy_of, np.zeros(4, int), np.zeros(4, int), ["a"] * 4, 1)
     assert np.isnan(low)
     assert np.isnan(high)
 

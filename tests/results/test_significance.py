@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mercli.results import metrics, shift, significance
+from mercli.results import metrics, shift, significance, stats
 
 
 def accuracy(targets, predicted):
     return float((targets == predicted).mean())
 
 
-def uar3(targets, predicted):
-    return metrics.uar(targets, predicted, 3)
+def uar3(matrix):
+    return metrics.uar_of(matrix)
 
 
 def test_the_p_value_is_that_of_every_swap_of_whole_clusters():
@@ -25,7 +25,7 @@ def test_the_p_value_is_that_of_every_swap_of_whole_clusters():
     targets, one, other = (draw.integers(0, 3, 40) for _ in range(3))
     one = np.where(draw.random(40) < 0.6, targets, one)
     clusters = [i % 8 for i in range(40)]
-    seen, found = significance.paired_permutation(accuracy, targets, one, other, clusters, draws=20_000)
+    seen, found = significance.paired_permutation(metrics.accuracy_of, targets, one, other, clusters, 3, draws=20_000)
     assert seen == pytest.approx(accuracy(targets, one) - accuracy(targets, other))
     exact = []
     for swaps in product([False, True], repeat=8):
@@ -41,18 +41,18 @@ def test_equal_predictions_differ_by_nothing_and_chance_is_rarely_called_a_diffe
     draw = np.random.default_rng(0)
     targets = draw.integers(0, 3, 60)
     clusters = [i // 4 for i in range(60)]
-    assert significance.paired_permutation(uar3, targets, targets, targets, clusters) == (0.0, 1.0)
+    assert significance.paired_permutation(uar3, targets, targets, targets, clusters, 3) == (0.0, 1.0)
     low = 0
     for trial in range(60):
         one, other = draw.integers(0, 3, 60), draw.integers(0, 3, 60)
-        low += significance.paired_permutation(uar3, targets, one, other, clusters, draws=99, seed=trial)[1] <= 0.05
+        low += significance.paired_permutation(uar3, targets, one, other, clusters, 3, draws=99, seed=trial)[1] <= 0.05
     assert low <= 8
 
 
 def test_one_cluster_proves_nothing():
     targets = np.zeros(3, np.int64)
-    assert np.isnan(significance.paired_permutation(accuracy, targets, targets, targets, ["s"] * 3)[1])
-    assert np.isnan(significance.smallest_difference(accuracy, targets, targets, targets, ["s"] * 3))
+    assert np.isnan(significance.paired_permutation(metrics.accuracy_of, targets, targets, targets, ["s"] * 3, 1)[1])
+    assert np.isnan(significance.smallest_difference(metrics.accuracy_of, targets, targets, targets, ["s"] * 3, 1))
 
 
 def test_holm_by_its_definition():
@@ -80,7 +80,9 @@ def test_the_smallest_difference_shrinks_with_the_data():
         targets = draw.integers(0, 3, count)
         one = np.where(draw.random(count) < 0.6, targets, draw.integers(0, 3, count))
         other = np.where(draw.random(count) < 0.5, targets, draw.integers(0, 3, count))
-        return significance.smallest_difference(accuracy, targets, one, other, [i // 5 for i in range(count)])
+        return significance.smallest_difference(
+            metrics.accuracy_of, targets, one, other, [i // 5 for i in range(count)], 3
+        )
 
     small, large = at(100), at(6400)
     assert 4 < small / large < 16
@@ -107,3 +109,31 @@ def test_features_that_tell_the_corpus_are_told_from_those_that_do_not():
     assert shift.identifiability(plain, corpora, speakers)["uar"] < 0.65
     assert shift.identifiability(plain, corpora, speakers)["chance"] == 0.5
     assert np.isnan(shift.identifiability(plain, corpora, ["one"] * 200)["uar"])
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=60))
+def test_figures_of_a_matrix_are_those_of_the_segments_and_scikit_learns(rows):
+    from sklearn.metrics import f1_score
+
+    targets, predicted, clusters = (np.asarray(column) for column in zip(*rows, strict=True))
+    matrices = stats.by_cluster(targets, predicted, clusters.tolist(), 3)
+    matrix = matrices.sum(0)
+    assert (matrix == metrics.confusion(targets, predicted, 3)).all()
+    assert len(matrices) == len(set(clusters.tolist()))
+    assert metrics.uar_of(matrix) == pytest.approx(metrics.uar(targets, predicted, 3))
+    assert metrics.accuracy_of(matrix) == pytest.approx(metrics.accuracy(targets, predicted))
+    expected = f1_score(targets, predicted, average="weighted", zero_division=0)
+    assert metrics.weighted_f1_of(matrix) == pytest.approx(expected)
+
+
+def test_a_draw_is_the_sum_over_the_segments_of_the_clusters_drawn():
+    draw = np.random.default_rng(5)
+    targets, predicted = draw.integers(0, 3, 50), draw.integers(0, 3, 50)
+    clusters = draw.integers(0, 6, 50)
+    names = list(dict.fromkeys(clusters.tolist()))
+    summed = stats.redrawn(stats.by_cluster(targets, predicted, clusters.tolist(), 3), 4, seed=9)
+    again = np.random.default_rng(9)
+    for matrix in summed:
+        drawn = again.integers(0, len(names), len(names))
+        rows = np.concatenate([np.flatnonzero(clusters == names[i]) for i in drawn])
+        assert (matrix == metrics.confusion(targets[rows], predicted[rows], 3)).all()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mercli.cli.listing import show_json, show_table
 from mercli.cli.options import Command, Data, Json, Quiet, Verbose, say
 from mercli.errors import DataError
+
+if TYPE_CHECKING:
+    from mercli.corpora.audit import Finding
 
 
 def register(app: typer.Typer) -> None:
@@ -48,10 +51,19 @@ def audit(
                 say(f"{name}: {note}")
     if found.leaks:
         kinds = ", ".join(sorted({f"{f.what} ({f.left}, {f.right})" for f in found.leaks}))
-        raise DataError(
-            f"parts that should be apart share data: {kinds}", "mer prepare --split speaker:0.8/0.1/0.1 ..."
-        )
+        raise DataError(f"parts that should be apart share data: {kinds}", _hint(found.leaks[0], data))
     say("no leak found")
+
+
+def _hint(leak: Finding, data: str | None) -> str:
+    """Return what helps: other splits, the pairs of equal media in full, or one of two corpora alone."""
+    left, other = (side.partition("/")[0] for side in (leak.left, leak.right))
+    place = f" --data {data}" if data else ""
+    if left != other:
+        return f"mer train --corpora {left}{place} (without {other}, or without the media they share)"
+    if leak.what == "media":
+        return f"mer audit --corpora {left}{place} --json (names every pair: take one of each out of the corpus)"
+    return f"mer prepare --name {left}{place} --split {leak.what}:0.8/0.1/0.1 ..."
 
 
 def _short(examples: tuple[str, ...]) -> str:

@@ -8,7 +8,10 @@ import typer
 
 from mercli.cli.listing import show_json, show_table
 from mercli.cli.options import Command, Data, Json, Plugin, Quiet, Set, Verbose, say
-from mercli.errors import DataError
+from mercli.errors import DataError, PartialError
+
+SHOWN = 12
+"""Labels without a canonical class that are named; the others are counted, and all stand in ``--json``."""
 
 
 def register(app: typer.Typer) -> None:
@@ -82,7 +85,9 @@ def prepare(
         say(f"streams of {row['streams']['clips']} clips are kept, {row['streams']['failed']} could not be read")
     if row.get("check"):
         _judge(row)
-    if summary.folder:
+    if row.get("streams", {}).get("failed"):
+        _judge_streams(**row["streams"])
+    if summary.folder and row["clips_unusable"] < row["clips"]:
         say(f"next: mer extract --corpora {summary.corpus}")
 
 
@@ -91,7 +96,7 @@ def _table(row: dict[str, Any]) -> None:
     labels = sorted({label for counts in row["segments"].values() for label in counts})
     cells = [[label, *(row["segments"][split].get(label, 0) for split in splits)] for label in labels]
     cells.append(["all", *(sum(row["segments"][split].values()) for split in splits)])
-    cells.append(["hours", *(f"{row['hours'][split]:.2f}" for split in splits)])
+    cells.append(["hours", *(f"{row['hours'][split]:.2f}" if row["hours"][split] else "-" for split in splits)])
     cells.append(["speakers", *(row["speakers"][split] or "-" for split in splits)])
     show_table(["label", *splits], cells, row["corpus"])
     check = row.get("check")
@@ -112,14 +117,23 @@ def _table(row: dict[str, Any]) -> None:
 def _notes(row: dict[str, Any]) -> None:
     if row["layout"]:
         say(f"layout: {row['layout']}")
-    if row["clips_without_media"]:
-        say(f"{row['clips_without_media']} clips have no media here: only their text, where they have one, can be used")
+    for reason, count in row["why_without_media"].items() if "check" not in row else ():
+        say(f"{count} clips have no media here: {reason}")
+    if row["clips_unusable"]:
+        say(f"{row['clips_unusable']} clips cannot be used at all: neither media nor words that tell an emotion")
     if row["excluded"]:
         say(f"{row['excluded']} units were left out; excluded.jsonl says why")
     dropped = row["dropped_labels"]
     if dropped:
-        which = ", ".join(f"{label} {count}" for label, count in dropped.items())
+        which = ", ".join(f"{label} {count}" for label, count in list(dropped.items())[:SHOWN])
+        which += f" and {len(dropped) - SHOWN} more labels" if len(dropped) > SHOWN else ""
         say(f"{sum(dropped.values())} segments have a label without a canonical class under this policy: {which}")
+
+
+def _judge_streams(clips: int, failed: int) -> None:
+    """Raise ``PartialError`` where some clips could not be read, ``DataError`` where none could."""
+    fault = PartialError if clips else DataError
+    raise fault(f"{failed} of {clips + failed} clips could not be read; the warnings above say why")
 
 
 def _judge(row: dict[str, Any]) -> None:
@@ -130,6 +144,7 @@ def _judge(row: dict[str, Any]) -> None:
     for warning in check["warnings"]:
         say(f"check: {warning}")
     if check["faults"]:
-        raise DataError(f"'{row['corpus']}' is not as released: {'; '.join(check['faults'])}")
+        written = "; its manifest is written all the same" if row["manifest"] else ""
+        raise DataError(f"'{row['corpus']}' is not as released: {'; '.join(check['faults'])}{written}")
     if check["expected"]:
         say("check: as released")
