@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 COMMANDS = (
     ("predict",), ("prepare",), ("extract",), ("train",), ("loco",), ("report",), ("report", "confusion"),
     ("finetune",), ("audit",), ("store",), ("store", "ls"), ("store", "verify"), ("store", "rm"),
+    ("bundle",), ("bundle", "show"), ("bundle", "verify"), ("bundle", "pack"), ("bundle", "import"),
     ("list",), ("presets",), ("presets", "show"), ("presets", "copy"), ("presets", "check"), ("doctor",),
 )  # fmt: skip
 

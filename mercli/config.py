@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mercli import presets
+from mercli.config_fit import Loss, Optimizer, RateSchedule
 from mercli.errors import ConfigError
 from mercli.registry import near
 from mercli.types import MODALITIES, Modality
@@ -84,51 +85,12 @@ class ExtractConfig(Config):
     max_fail: float = Field(default=1.0, ge=0, le=1)
 
 
-class Optimizer(_Frozen):
-    """The optimiser; ``betas``: as its paper has them where none are given. ``fused`` kernels: on CUDA unless told."""
-
-    name: Literal["adamw", "adam", "sgd", "lion"] = "adamw"
-    betas: tuple[float, float] | None = None
-    momentum: float = Field(default=0.0, ge=0, lt=1)
-    dampening: float = Field(default=0.0, ge=0, le=1)
-    fused: bool | None = None
-
-
-class RateSchedule(_Frozen):
-    """The learning rate over time: ``warmup`` steps from ``start``, then by name, never below ``floor``.
-
-    ``step`` multiplies by ``gamma`` at ``milestones``, else ``every`` so many epochs; ``restarts`` after ``first``
-    epochs, then ``factor`` times as many; ``plateau`` by ``gamma`` after ``patience`` epochs without a better score.
-    """
-
-    name: Literal["constant", "cosine", "restarts", "step", "plateau"] = "constant"
-    warmup: int = Field(default=0, ge=0)
-    start: float = Field(default=0.0, ge=0)
-    floor: float = Field(default=0.0, ge=0)
-    gamma: float = Field(default=0.1, gt=0, le=1)
-    every: int = Field(default=30, ge=1)
-    milestones: tuple[int, ...] = ()
-    first: int = Field(default=10, ge=1)
-    factor: int = Field(default=2, ge=1)
-    patience: int = Field(default=5, ge=0)
-
-
-class Loss(_Frozen):
-    """The loss of one-of heads; ``gamma`` is focal's, ``beta`` that of ``effective`` class weights.
-
-    ``adjust_prior`` adds each corpus's log-prior in training; not told: where nothing else balances the classes.
-    """
-
-    name: Literal["cross-entropy", "focal"] = "cross-entropy"
-    gamma: float = Field(default=2.0, ge=0)
-    smoothing: float = Field(default=0.0, ge=0, lt=1)
-    class_weights: Literal["none", "balanced", "effective"] = "none"
-    beta: float = Field(default=0.999, ge=0, lt=1)
-    adjust_prior: bool | None = None
-
-
 class FitConfig(Config):
-    """What ``train`` and ``loco`` share: corpora, head, and how it is fitted."""
+    """What ``train`` and ``loco`` share: corpora, head, and how it is fitted.
+
+    ``dropout_kind``: ``rate`` hides each modality of each segment with the chance ``modality_dropout``. Whatever that
+    is, ``softhard`` and ``noise`` take a batch in copies with sound or face weakened, hidden or replaced (AVT-CA).
+    """
 
     main: ClassVar[str | None] = "head"
     corpora: tuple[str, ...] = Field(min_length=1)
@@ -144,6 +106,7 @@ class FitConfig(Config):
     lr: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     modality_dropout: float = Field(default=0.2, ge=0, lt=1)
+    dropout_kind: Literal["rate", "softhard", "noise"] = "rate"
     optimizer: Optimizer = Optimizer()
     schedule: RateSchedule = RateSchedule()
     loss: Loss = Loss()
@@ -161,6 +124,7 @@ class TrainConfig(FitConfig):
 
     command: ClassVar[str] = "train"
     folds: str = "official"
+    drop: tuple[str, ...] = ()
 
 
 class LocoConfig(FitConfig):

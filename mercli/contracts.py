@@ -34,7 +34,8 @@ class Encoder(Protocol):
     """Turns one modality of aligned streams into features; built by ``builder(*, options)``.
 
     ``encode`` receives streams whose modality is present. A feature without a valid row means: nothing found here. An
-    encoder whose attribute ``half`` is true is run under autocast where the recipe's precision says so.
+    encoder whose attribute ``half`` is true is run under autocast where the recipe's precision says so. One whose
+    attribute ``needs_streams`` is false (ready-made features) gets every segment once, as streams with an ``id`` alone.
     """
 
     modality: str

@@ -70,10 +70,9 @@ def progress(items: Iterable[T], label: str, total: int | None = None, unit: str
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total, rate="")
-        done, painted = 0, 0.0
-        for item in items:
+        painted = 0.0
+        for done, item in enumerate(items, start=1):
             yield item
-            done += 1
             now = time.monotonic()
             if now - painted >= PAINT or done == total:
                 painted = now

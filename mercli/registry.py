@@ -53,9 +53,12 @@ BUILTINS: dict[str, tuple[str, ...]] = {
         "mercli.features.face",
         "mercli.features.text",
         "mercli.features.embedded",
+        "mercli.features.hf",
+        "mercli.features.readymade",
         "mercli.features.seeds.avtca",
         "mercli.features.seeds.foalnet",
         "mercli.features.seeds.smil",
+        "mercli.features.seeds.text_guided",
     ),
     "heads": (
         "mercli.fusion.heads.late",

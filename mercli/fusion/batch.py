@@ -1,20 +1,26 @@
-"""Features resident in memory as tensors, and batches cut from them."""
+"""Features of segments as padded tensors, and batches cut from them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mercli.contracts import Batch
 from mercli.errors import DataError
-from mercli.types import FeatureBundle
+from mercli.types import Feature, FeatureBundle
 
 if TYPE_CHECKING:
-    from mercli.types import FloatArray
+    from mercli.types import BoolArray, FloatArray
+
+PIECE = 16 << 20
+"""Bytes of features that are looked at together."""
+BLOCK = 1024
+"""Segments that are standardised together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,23 +50,53 @@ class Examples:
             [self.bundles[i] for i in index],
             self.modalities,
             self.targets[index],
-            [self.corpora[i] for i in index],
+            [self.corpora[i] for i in index] if self.corpora else [],
             None if self.log_prior is None else self.log_prior[index],
         )
 
 
 def statistics(examples: Examples) -> Statistics:
-    """Return mean and deviation over all valid rows per modality; a constant dimension gets deviation 1."""
+    """Return mean and deviation over all valid rows per modality; a constant dimension gets deviation 1.
+
+    Features are read in pieces, twice: what is mapped from disk is never held as a whole.
+    """
     mean, std = {}, {}
     for modality in examples.modalities:
-        rows = [f.values[f.valid] for b in examples.bundles if (f := b.features.get(modality)) is not None]
-        if not rows:
+        count = sum(int(f.valid.sum()) for f in _features(examples, modality))
+        if not count:
             raise DataError(f"no training segment has the modality '{modality}'", "mer extract --modalities ...")
-        values = np.concatenate(rows).astype(np.float64)
-        mean[modality] = values.mean(0).astype(np.float32)
-        deviation = values.std(0)
+        middle = _total(_pieces(examples, modality)) / count
+        deviation = np.sqrt(_total((piece - middle) ** 2 for piece in _pieces(examples, modality)) / count)
+        mean[modality] = middle.astype(np.float32)
         std[modality] = np.where(deviation > 1e-6, deviation, 1).astype(np.float32)
     return Statistics(mean, std)
+
+
+def _features(examples: Examples, modality: str) -> Iterator[Feature]:
+    return (f for b in examples.bundles if (f := b.features.get(modality)) is not None)
+
+
+def _pieces(examples: Examples, modality: str) -> Iterator[NDArray[np.float64]]:
+    """Yield the valid rows in order, as float64, about ``PIECE`` bytes of features at a time."""
+    held: list[FloatArray] = []
+    size = 0
+    for feature in _features(examples, modality):
+        held.append(feature.values[feature.valid])
+        size += held[-1].nbytes
+        if size >= PIECE:
+            yield np.concatenate(held).astype(np.float64)
+            held, size = [], 0
+    if held:
+        yield np.concatenate(held).astype(np.float64)
+
+
+def _total(pieces: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the sum over rows; pieces are added row after row, so where they end changes no bit."""
+    total: NDArray[np.float64] | None = None
+    for piece in pieces:
+        total = (piece if total is None else np.concatenate([total[None], piece])).sum(0)
+    assert total is not None
+    return total
 
 
 def collate(examples: Examples, stats: Statistics, dims: Mapping[str, int], device: str = "cpu") -> Batch:
@@ -68,15 +104,7 @@ def collate(examples: Examples, stats: Statistics, dims: Mapping[str, int], devi
     values, valid, present = {}, {}, []
     for modality in examples.modalities:
         features = [bundle.features.get(modality) for bundle in examples.bundles]
-        longest = max((len(f.values) for f in features if f is not None), default=1)
-        padded = np.zeros((len(features), max(longest, 1), dims[modality]), np.float32)
-        mask = np.zeros(padded.shape[:2], np.bool_)
-        for row, feature in enumerate(features):
-            if feature is not None:
-                count = len(feature.values)
-                padded[row, :count] = (feature.values - stats.mean[modality]) / stats.std[modality]
-                mask[row, :count] = feature.valid
-        padded[~mask] = 0
+        padded, mask = _padded(features, dims[modality], stats.mean[modality], stats.std[modality])
         values[modality] = torch.from_numpy(padded).to(device)
         valid[modality] = torch.from_numpy(mask).to(device)
         present.append(mask.any(1))
@@ -89,6 +117,23 @@ def collate(examples: Examples, stats: Statistics, dims: Mapping[str, int], devi
         torch.from_numpy(examples.targets).to(device),
         log_prior,
     )
+
+
+def _padded(
+    features: Sequence[Feature | None], dim: int, mean: FloatArray, std: FloatArray
+) -> tuple[FloatArray, BoolArray]:
+    """Return the standardised values (N, T, dim) of one modality, zero where the mask (N, T) is false."""
+    lengths = np.asarray([0 if f is None else len(f.values) for f in features])
+    padded = np.zeros((len(features), max(1, int(lengths.max(initial=1))), dim), np.float32)
+    mask = np.zeros(padded.shape[:2], np.bool_)
+    for first in range(0, len(features), BLOCK):
+        block = slice(first, first + BLOCK)
+        here = [f for f in features[block] if f is not None]
+        if here:
+            there = np.arange(padded.shape[1]) < lengths[block, None]
+            mask[block][there] = np.concatenate([f.valid for f in here])
+            padded[block][mask[block]] = (np.concatenate([f.values[f.valid] for f in here]) - mean) / std
+    return padded, mask
 
 
 def select(batch: Batch, index: torch.Tensor, drop: torch.Tensor | None = None) -> Batch:

@@ -1,7 +1,8 @@
 """Bundles: all that ``predict`` needs, and a refusal of features made otherwise.
 
 A folder: ``bundle.json`` (label scheme, policy, extraction recipe, encoder keys, priors, data card),
-``head.safetensors`` (weights and feature statistics), ``README.md`` (model card), ``checksums.json``.
+``head.safetensors`` (weights and feature statistics), ``README.md`` (model card), ``checksums.json``. Or one zip of
+these files (``.mer``).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from numpy.typing import NDArray
 from mercli import registry
 from mercli.config import Recipe
 from mercli.errors import ConfigError, DataError
+from mercli.fusion import packed
 from mercli.fusion.batch import Examples, Statistics, collate, subset_of
 from mercli.fusion.calibration import log_softmax
+from mercli.fusion.packed import HINT, NAMED, SUMS
 from mercli.rundir import atomic, plain, write_text
 from mercli.types import FeatureBundle, LabelScheme
 
 FORMAT = 1
-NAMED = ("bundle.json", "head.safetensors", "README.md")
-HINT = "give a folder that mer train wrote (runs/.../bundle), or 'embedded'"
 
 
 @dataclass(frozen=True)
@@ -102,44 +103,49 @@ def save(folder: Path, card: BundleCard, head: Any, stats: Statistics, readme: s
         save_file(tensors, part)
     write_text(folder / "bundle.json", json.dumps(plain(card), indent=2, ensure_ascii=False) + "\n")
     write_text(folder / "README.md", readme)
-    sums = {name: _sha256(folder / name) for name in NAMED}
-    write_text(folder / "checksums.json", json.dumps(sums, indent=2) + "\n")
+    sums = {name: sha256((folder / name).read_bytes()) for name in NAMED}
+    write_text(folder / SUMS, json.dumps(sums, indent=2) + "\n")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def sha256(content: bytes) -> str:
+    """Return the sha256 of a file's bytes, as ``checksums.json`` has it."""
+    return hashlib.sha256(content).hexdigest()
 
 
-def load(folder: Path) -> Bundle:
+def load(path: Path) -> Bundle:
     """Return a bundle; raises ``DataError`` where it is not there, not whole, changed, or made by another version."""
-    if not (folder / "checksums.json").is_file():
-        raise DataError(f"'{folder}' is no bundle: checksums.json is not there", HINT)
-    for name, expected in _object(folder, "checksums.json").items():
-        if not (folder / name).is_file() or _sha256(folder / name) != expected:
-            raise DataError(f"bundle '{folder}' is damaged: '{name}' is not the file that was written", HINT)
-    card = _card(folder)
+    files = packed.read(path)
+    for name in damaged(path, files):
+        raise DataError(f"bundle '{path}' is damaged: '{name}' is not the file that was written", HINT)
+    card = read_card(path, files)
     try:
-        head, stats = _weights(folder, card)
+        head, stats = _weights(path, card, files["head.safetensors"])
     except ConfigError as fault:
-        raise DataError(f"bundle '{folder}' has a head that cannot be built: {fault.message}", HINT) from fault
+        raise DataError(f"bundle '{path}' has a head that cannot be built: {fault.message}", HINT) from fault
     return Bundle(card, head, stats)
 
 
-def _object(folder: Path, name: str) -> dict[str, Any]:
+def damaged(path: Path, files: Mapping[str, bytes]) -> list[str]:
+    """Return the names of files that are missing, or are not those that the checksums were written for."""
+    sums = _object(path, files, SUMS)
+    return [name for name in NAMED if name not in files or sha256(files[name]) != sums.get(name)]
+
+
+def _object(folder: Path, files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     try:
-        found = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+        found = json.loads(files[name].decode("utf-8"))
+    except (KeyError, ValueError) as fault:
         raise DataError(f"bundle '{folder}': '{name}' cannot be read: {fault}", HINT) from fault
     if not isinstance(found, dict):
         raise DataError(f"bundle '{folder}': '{name}' holds no JSON object", HINT)
     return found
 
 
-def _card(folder: Path) -> BundleCard:
+def read_card(folder: Path, files: Mapping[str, bytes]) -> BundleCard:
+    """Return the card among a bundle's files; raises ``DataError`` for one that this version cannot use."""
     from pydantic import TypeAdapter, ValidationError
 
-    raw = _object(folder, "bundle.json")
+    raw = _object(folder, files, "bundle.json")
     if raw.get("format") != FORMAT:
         raise DataError(f"bundle '{folder}' has format {raw.get('format')!r}, expected {FORMAT}", HINT)
     unknown = sorted(set(raw) - {f.name for f in fields(BundleCard)})
@@ -157,9 +163,9 @@ def _card(folder: Path) -> BundleCard:
     return card
 
 
-def _weights(folder: Path, card: BundleCard) -> tuple[Any, Statistics]:
+def _weights(folder: Path, card: BundleCard, content: bytes) -> tuple[Any, Statistics]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import torch as safetensors
 
     name, version = card.head["name"], registry.get("heads", card.head["name"]).version
     if card.head["version"] != version:
@@ -169,7 +175,7 @@ def _weights(folder: Path, card: BundleCard) -> tuple[Any, Statistics]:
         )
     head = registry.build("heads", name, card.dims, card.scheme, options=card.head["options"])
     try:
-        tensors = load_file(folder / "head.safetensors")
+        tensors = safetensors.load(content)
         head.load_state_dict({n.removeprefix("head."): t for n, t in tensors.items() if n.startswith("head.")})
         tables = [{m: tensors[f"{kind}.{m}"].numpy() for m in card.dims} for kind in ("mean", "std")]
     except (SafetensorError, RuntimeError, KeyError) as fault:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from mercli.config import Optimizer, RateSchedule
+from mercli.config_fit import Optimizer, RateSchedule
 from mercli.contracts import Batch
 from mercli.errors import DataError
 from mercli.fusion import optimisers
-from mercli.fusion.batch import select
+from mercli.fusion.dropout import grow
 from mercli.fusion.losses import Objective, cross_entropy, using
 from mercli.fusion.sampling import ORDERS
+from mercli.fusion.source import Source, parts, take
 
 
 @dataclass(frozen=True)
 class Schedule:
     """How a head is fitted; ``modality_dropout`` is the chance of hiding a modality of a segment in training.
 
+    Where ``dropout`` is not ``rate``, every batch comes in the copies of ``mercli.fusion.dropout`` instead.
     ``accumulate`` batches make one step of the optimiser; ``clip`` is the largest gradient norm, 0 for any.
     """
 
@@ -39,6 +41,7 @@ class Schedule:
     clip: float = 1.0
     monitor: Literal["uar", "accuracy", "weighted_f1", "macro_f1", "loss"] = "uar"
     sampler: Literal["shuffled", "balanced", "oversample", "in-order"] = "shuffled"
+    dropout: Literal["rate", "softhard", "noise"] = "rate"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Epoch:
     score: float
 
 
-def fit(head: Any, train: Batch, dev: Batch, schedule: Schedule) -> Iterator[Epoch]:
+def fit(head: Any, train: Batch | Source, dev: Batch | Source, schedule: Schedule) -> Iterator[Epoch]:
     """Train ``head`` in place and yield each epoch; ends after ``patience`` epochs without a better dev score.
 
     The head holds the weights of its best epoch when the generator is exhausted. Raises ``DataError`` when the loss
@@ -94,7 +97,7 @@ def fit(head: Any, train: Batch, dev: Batch, schedule: Schedule) -> Iterator[Epo
 
 def _epoch(
     head: Any,
-    train: Batch,
+    train: Batch | Source,
     optimiser: torch.optim.Optimizer,
     schedule: Schedule,
     pace: optimisers.Pace,
@@ -111,8 +114,7 @@ def _epoch(
         optimiser.zero_grad(set_to_none=True)
         size = sum(len(index) for index in group)
         for index in group:
-            drop = torch.rand((len(index), len(train.modalities)), generator=draw) < schedule.modality_dropout
-            batch = select(train, index.to(train.present.device), drop.to(train.present.device))
+            batch = _batch(train, index, schedule, draw)
             loss = head.loss(head(batch), batch)
             (loss * (len(index) / size)).backward()
             losses.append(loss.detach().reshape(()))
@@ -123,7 +125,15 @@ def _epoch(
     return float(np.mean(torch.stack(losses).tolist())), lr
 
 
-def _order(train: Batch, schedule: Schedule, draw: torch.Generator) -> torch.Tensor:
+def _batch(train: Batch | Source, index: torch.Tensor, schedule: Schedule, draw: torch.Generator) -> Batch:
+    """Return the segments ``index`` with modalities dropped as the schedule says."""
+    if schedule.dropout != "rate":
+        return grow(take(train, index), schedule.dropout, draw)
+    drop = torch.rand((len(index), len(train.modalities)), generator=draw) < schedule.modality_dropout
+    return take(train, index, drop)
+
+
+def _order(train: Batch | Source, schedule: Schedule, draw: torch.Generator) -> torch.Tensor:
     targets = torch.zeros(len(train.present), dtype=torch.long) if train.targets is None else train.targets.cpu()
     return ORDERS[schedule.sampler](targets, draw)
 
@@ -134,11 +144,14 @@ def clone(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 @torch.inference_mode()
-def predict(head: Any, batch: Batch, size: int = 1024) -> torch.Tensor:
-    """Return logits (N, K) of a resident batch."""
+def predict(head: Any, data: Batch | Source, change: Callable[[Batch], Batch] | None = None) -> torch.Tensor:
+    """Return logits (N, K) of all segments, as many at once as ``source.parts`` takes together.
+
+    ``change`` is done to every batch before the head sees it.
+    """
     head.eval()
-    parts = torch.arange(len(batch.present), device=batch.present.device).split(size)
-    return torch.cat([head(select(batch, part)).logits for part in parts])
+    batches = (take(data, index) for index in parts(data))
+    return torch.cat([head(change(batch) if change else batch).logits for batch in batches])
 
 
 def recall(predicted: torch.Tensor, targets: torch.Tensor | None) -> float:
@@ -149,7 +162,7 @@ def recall(predicted: torch.Tensor, targets: torch.Tensor | None) -> float:
 
 
 @torch.inference_mode()
-def judge(logits: torch.Tensor, dev: Batch, size: int) -> dict[str, float]:
+def judge(logits: torch.Tensor, dev: Batch | Source, size: int) -> dict[str, float]:
     """Return UAR, accuracy, weighted and macro F1, and the loss of logits (N, K), mean over batches of ``size``.
 
     F1 is over the classes that occur in the targets, as in ``mercli.results``; without targets every figure is 0.
@@ -169,7 +182,7 @@ def judge(logits: torch.Tensor, dev: Batch, size: int) -> dict[str, float]:
     return dict(zip(names, (recall(predicted, targets), *map(float, found)), strict=True))
 
 
-def _labels(batch: Batch, rows: torch.Tensor) -> Batch:
+def _labels(batch: Batch | Source, rows: torch.Tensor) -> Batch:
     """Return these rows of a batch with targets that are known, without their values."""
     prior = None if batch.log_prior is None else batch.log_prior[rows]
     assert batch.targets is not None

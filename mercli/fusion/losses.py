@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from mercli.config import Loss
+from mercli.config_fit import Loss
 from mercli.contracts import Batch
 
 TINY = 1e-8

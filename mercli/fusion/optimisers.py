@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mercli.config import Optimizer, RateSchedule
+from mercli.config_fit import Optimizer, RateSchedule
 
 
 class Lion(torch.optim.Optimizer):

@@ -54,12 +54,14 @@ class Piece:
     """At most ``longest`` seconds of one window, or its transcript; ``last`` when nothing of the window follows.
 
     Times in ``streams`` count from the piece's own ``start`` (seconds from the start of the clip), as its samples do.
+    A ``bare`` piece has no stream: it stands for the segment, for encoders that need no more than its id.
     """
 
     window: int
     streams: Streams
     start: float
     last: bool = False
+    bare: bool = False
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,9 @@ Key = TypeVar("Key")
 BATCH_SECONDS = 60.0
 NO_CHANGE = ("weights", "batch", "trained_on")
 """Options of encoders that change no number of their features."""
+PLACES = ("model", "root", "table")
+"""Options that may say where something lies."""
+NO_FILE = "no ready-made feature of this segment"
 NOTHING = {
     "audio": "no sound to work on (silence)",
     "face": "no usable face",
@@ -44,17 +47,28 @@ class EncoderSet:
     def settings(self) -> StreamSettings:
         """What must be decoded for them: the audio encoder's rate, the face encoder's frames and crops."""
         default = StreamSettings()
-        audio = self.encoders["audio"].settings if "audio" in self.encoders else default
-        face = self.encoders["face"].settings if "face" in self.encoders else default
-        limits = [encoder.settings.longest for encoder in self.encoders.values()]
+        wanted = {m: encoder.settings for m, encoder in self.encoders.items() if m not in self.ready}
+        audio, face = wanted.get("audio", default), wanted.get("face", default)
+        limits = [settings.longest for settings in wanted.values()]
         longest = None if None in limits else min(filter(None, limits), default=default.longest)
         return StreamSettings(audio.audio_rate, face.face_fps, face.face_size, face.face_margin, longest)
 
-    def encode(self, batch: list[Streams]) -> list[dict[str, Feature]]:
-        """Return each item's features by modality; what is absent or without a valid row is left out."""
+    @property
+    def ready(self) -> tuple[str, ...]:
+        """Return the modalities whose encoders need no stream: their features were made elsewhere."""
+        return tuple(m for m, encoder in self.encoders.items() if not getattr(encoder, "needs_streams", True))
+
+    def encode(self, batch: list[Streams], bare: Sequence[bool] = ()) -> list[dict[str, Feature]]:
+        """Return each item's features by modality; what is absent or without a valid row is left out.
+
+        ``bare`` items stand for their segment: they go to the encoders that need no stream, and no others do.
+        """
         found: list[dict[str, Feature]] = [{} for _ in batch]
         for modality, encoder in self.encoders.items():
-            index = [i for i, streams in enumerate(batch) if _has(streams, modality)]
+            if modality in self.ready:
+                index = [i for i, alone in enumerate(bare) if alone and modality not in batch[i].missing]
+            else:
+                index = [i for i, streams in enumerate(batch) if _has(streams, modality)]
             encoded = self._encoded(modality, encoder, [batch[i] for i in index]) if index else ()
             for i, feature in zip(index, encoded, strict=True):
                 if feature.valid.any():
@@ -114,12 +128,14 @@ def _key(choice: Choice, encoder: Encoder, recipe: Recipe, precision: str) -> st
     spec = registry.get("encoders", choice.name)
     given = registry.check_options(spec, choice.options)
     # where weights lie says nothing of what they hold: their hash is in encoder.weights
-    here = ("model",) if Path(str(given.get("model", ""))).is_dir() else ()
+    here = [name for name in PLACES if given.get(name) and Path(str(given[name])).expanduser().exists()]
     options = {name: value for name, value in given.items() if name not in (*NO_CHANGE, *here)}
     how: dict[str, dict[str, Any]] = {
         "face": {"face": recipe.face},
         "text": {"transcriber": recipe.transcriber.model_dump()},
     }
+    if not getattr(encoder, "needs_streams", True):
+        return feature_key(choice.name, spec.version, options, {}, encoder.weights, precision)
     streams = {"version": STREAMS_VERSION, **asdict(encoder.settings), **how.get(encoder.modality, {})}
     return feature_key(choice.name, spec.version, options, streams, encoder.weights, precision)
 
@@ -128,6 +144,7 @@ def _key(choice: Choice, encoder: Encoder, recipe: Recipe, precision: str) -> st
 class _Gathering(Generic[Key]):
     parts: dict[str, list[Feature]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    unmade: dict[str, str] = field(default_factory=dict)
     trust: float | None = None
 
 
@@ -154,13 +171,16 @@ def features(
 def _flush(
     encoders: EncoderSet, waiting: list[tuple[Key, Piece]], gathered: dict[Key, _Gathering[Key]]
 ) -> Iterator[tuple[Key, FeatureBundle]]:
-    encoded = encoders.encode([replace(piece.streams, id=str(key)) for key, piece in waiting])
+    streams = [replace(piece.streams, id=str(key)) for key, piece in waiting]
+    encoded = encoders.encode(streams, [piece.bare for _, piece in waiting])
     for (key, piece), found in zip(waiting, encoded, strict=True):
         gathering = gathered.setdefault(key, _Gathering())
         for modality in encoders.encoders:
             if modality in found:
                 moved = replace(found[modality], times=found[modality].times + np.float32(piece.start))
                 gathering.parts.setdefault(modality, []).append(moved)
+            elif piece.bare and modality in encoders.ready:
+                gathering.unmade[modality] = piece.streams.missing.get(modality, NO_FILE)
             elif _has(piece.streams, modality):
                 gathering.missing[modality] = NOTHING[modality]
         gathering.missing.update(piece.streams.missing)
@@ -172,7 +192,9 @@ def _flush(
 
 def _bundle(identity: str, encoders: EncoderSet, gathering: _Gathering[Key]) -> FeatureBundle:
     joined: dict[str, Feature | None] = {m: join(gathering.parts.get(m, [])) for m in encoders.encoders}
-    missing = {m: gathering.missing.get(m, "not asked for") for m, feature in joined.items() if feature is None}
+    why = {**gathering.missing, **gathering.unmade}
+    default = {**dict.fromkeys(encoders.encoders, "not asked for"), **dict.fromkeys(encoders.ready, NO_FILE)}
+    missing = {m: why.get(m, default[m]) for m, feature in joined.items() if feature is None}
     return FeatureBundle(identity, joined, missing, gathering.trust)
 
 

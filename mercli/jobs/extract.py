@@ -160,7 +160,7 @@ def _encode(settings: str, units: list[Unit]) -> Encoded:
     def every() -> Iterator[tuple[str, Piece]]:
         for unit in units:
             try:
-                yield from pieces(unit, encoders.settings, config.recipe.face, finder)
+                yield from pieces(unit, encoders.settings, config.recipe.face, finder, encoders.ready)
             except DataError as fault:  # the unit boundary: one bad clip never stops the others
                 log.logger.warning("clip '%s': %s", unit.clip.id, fault.message)
                 result.failures.append({"id": unit.clip.id, "error": fault.message})

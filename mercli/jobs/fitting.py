@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 
 from mercli import __version__, registry
 from mercli.config import FitConfig
+from mercli.contracts import Batch
 from mercli.engines.devices import resolve
 from mercli.errors import DataError
 from mercli.fusion import bundle as bundles
-from mercli.fusion import loop, losses
-from mercli.fusion.batch import Statistics, collate, statistics
+from mercli.fusion import conditions, loop, losses
+from mercli.fusion.batch import Statistics, statistics
 from mercli.fusion.calibration import log_softmax, temperature
+from mercli.fusion.source import source
 from mercli.jobs.dataset import Data
 from mercli.results import metrics, stats
 from mercli.types import Prediction, Segment
@@ -35,11 +38,24 @@ class Fitted:
     epochs: list[loop.Epoch]
     device: str
 
-    def log_probabilities(self, data: Data, parts: Sequence[Part]) -> NDArray[np.float64]:
-        """Return calibrated uniform-prior log-probabilities (N, K) of the segments of these parts."""
-        batch = collate(data.examples(parts, prior=False), self.stats, data.dims, self.device)
-        logits = loop.predict(self.head, batch).double().cpu().numpy()
+    def log_probabilities(
+        self, data: Data, parts: Sequence[Part], drop: str | None = None, seed: int = 0
+    ) -> NDArray[np.float64]:
+        """Return calibrated uniform-prior log-probabilities (N, K) of the segments of these parts.
+
+        ``drop``: a condition as ``audio=zeros``; ``seed`` is that of its noise.
+        """
+        held = source(data.examples(parts, prior=False), self.stats, data.dims, self.device)
+        change = None if drop is None else _condition(drop, data, seed)
+        logits = loop.predict(self.head, held, change).double().cpu().numpy()
         return log_softmax(logits / self.temperature)
+
+
+def _condition(drop: str, data: Data, seed: int) -> Callable[[Batch], Batch]:
+    import torch
+
+    modality, kind = conditions.parsed(drop, data.dims)
+    return partial(conditions.under, modality=modality, kind=kind, draw=torch.Generator().manual_seed(seed))
 
 
 def fit(config: FitConfig, data: Data, train: Sequence[Part], dev: Sequence[Part], seed: int) -> Fitted:
@@ -60,12 +76,12 @@ def fit(config: FitConfig, data: Data, train: Sequence[Part], dev: Sequence[Part
     if not config.standardise:
         learned = _as_they_are(learned)
     plan = schedule(config, torch.from_numpy(learn.targets).to(device), len(data.scheme.names), seed)
-    dev_batch = collate(choose, learned, data.dims, device)
-    epochs = list(loop.fit(head, collate(learn, learned, data.dims, device), dev_batch, plan))
-    logits = loop.predict(head, dev_batch).double().cpu().numpy()
+    held = source(choose, learned, data.dims, device)
+    epochs = list(loop.fit(head, source(learn, learned, data.dims, device), held, plan))
+    logits = loop.predict(head, held).double().cpu().numpy()
     prior = data.examples(dev).log_prior if _balances(config) else None
-    held = 0.0 if prior is None else prior.astype(np.float64)
-    return Fitted(head, learned, temperature(logits, choose.targets, held), epochs, device)
+    offset = 0.0 if prior is None else prior.astype(np.float64)
+    return Fitted(head, learned, temperature(logits, choose.targets, offset), epochs, device)
 
 
 def _as_they_are(found: Statistics) -> Statistics:
@@ -110,6 +126,7 @@ def schedule(config: FitConfig, targets: Any, classes: int, seed: int) -> loop.S
         config.clip,
         config.monitor,
         config.sampler,
+        config.dropout_kind,
     )
 
 
@@ -155,10 +172,7 @@ def score(data: Data, parts: Sequence[Part], log_p: Sequence[NDArray[np.float64]
     guesses = [p.argmax(1) for p in log_p]
     each = [metrics.uar(targets, guess, classes) for guess in guesses]
     low, high = stats.clustered_interval(
-        lambda t, p: metrics.uar(t, p, classes),
-        np.tile(targets, len(guesses)),
-        np.concatenate(guesses),
-        clusters * len(guesses),
+        metrics.uar_of, np.tile(targets, len(guesses)), np.concatenate(guesses), clusters * len(guesses), classes
     )
     return {
         **metrics.summary(targets, guesses[0], data.scheme.names),

@@ -12,7 +12,7 @@ from mercli.errors import DataError
 from mercli.jobs import kept
 from mercli.jobs.cutting import Medium, Piece, Source, cut, length, words
 from mercli.jobs.transcripts import Finder
-from mercli.types import Clip, Segment, StreamSettings
+from mercli.types import Clip, Segment, Streams, StreamSettings
 
 NOT_ASKED = Source((), None, "not asked for")
 
@@ -28,11 +28,18 @@ class Unit:
     stored: Path | None = None
 
 
-def pieces(unit: Unit, settings: StreamSettings, face: str, finder: Finder | None) -> Iterator[tuple[str, Piece]]:
+def pieces(
+    unit: Unit, settings: StreamSettings, face: str, finder: Finder | None, ready: Sequence[str] = ()
+) -> Iterator[tuple[str, Piece]]:
     """Yield the pieces of a clip's segments with the segment's id; the last of each segment says so.
 
-    Without a ``finder`` no words are looked for. Raises ``DataError`` where a medium cannot be read.
+    Without a ``finder`` no words are looked for. ``ready`` modalities take nothing from media and words: each segment
+    has a bare piece for them. Raises ``DataError`` where a medium cannot be read.
     """
+    if finder and set(ready) & set(unit.lacking):
+        # the pieces of words, one a segment whether it has any or none, come behind these
+        yield from ((segment.id, _told(_bare(segment), segment, last=False)) for segment in unit.segments)
+        unit = replace(unit, lacking=tuple(modality for modality in unit.lacking if modality not in ready))
     media = _media(unit)
     wanted = [segment for segment in unit.segments if any(_from(medium, segment) for medium in media)]
     if finder:
@@ -47,6 +54,10 @@ def pieces(unit: Unit, settings: StreamSettings, face: str, finder: Finder | Non
     if decoded:
         _unchanged(unit)
         yield from _decoded(media, decoded, settings, face)
+
+
+def _bare(segment: Segment) -> Piece:
+    return Piece(0, Streams(), segment.start, bare=True)
 
 
 def _unchanged(unit: Unit) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mercli import log, rundir
 from mercli.config import TrainConfig
+from mercli.fusion.conditions import parsed
 from mercli.jobs import audit, dataset, fitting, folding
 from mercli.types import Prediction
 
@@ -29,11 +30,13 @@ class Trained:
 def train(config: TrainConfig) -> Trained:
     """Train on the train splits, choose on dev, score test; the bundle is the seed that is best on dev.
 
-    With ``folds`` every fold of that cross-validation is trained and tested so, and answers are scored together. Raises
-    ``DataError`` for corpora that leak.
+    With ``folds`` every fold of that cross-validation is trained and tested so, and answers are scored together. Each
+    condition of ``drop`` is scored beside, under ``dropped``. Raises ``DataError`` for corpora that leak.
     """
     audit.refuse_leaks(config)
     data = dataset.load(config)
+    for condition in config.drop:
+        parsed(condition, data.dims)
     run = rundir.create(Path(config.runs), f"train-{config.head.name}", config.model_dump())
     rounds = [data] if config.folds == "official" else list(folding.folded(data, config.folds, config.seed))
     with log.to_file(run / "log.txt"):
@@ -69,6 +72,7 @@ class _Fold:
     seed: int
     epochs: list[dict[str, Any]]
     log_p: dict[str, list[NDArray[np.float64]]]
+    dropped: dict[str, dict[str, list[NDArray[np.float64]]]]
     scores: dict[str, dict[str, Any]]
 
 
@@ -83,27 +87,51 @@ def _fold(config: TrainConfig, data: dataset.Data, number: int, bar: Iterator[in
     where = {} if config.folds == "official" else {"fold": number}
     epochs = [row for seed, fit in zip(seeds, fits, strict=True) for row in fitting.epoch_rows(fit, seed=seed, **where)]
     log_p: dict[str, list[NDArray[np.float64]]] = {}
+    dropped: dict[str, dict[str, list[NDArray[np.float64]]]] = {condition: {} for condition in config.drop}
     scores: dict[str, dict[str, Any]] = {}
     for name in config.corpora:
         part: list[fitting.Part] = [(name, "test")]
         if data.corpora[name].rows("test"):
             log_p[name] = [fit.log_probabilities(data, part) for fit in fits]
             scores[name] = fitting.score(data, part, log_p[name])
+            for condition, found in dropped.items():
+                found[name] = [fit.log_probabilities(data, part, condition, config.seed) for fit in fits]
     best = int(np.argmax([max(epoch.score for epoch in fit.epochs) for fit in fits]))
-    return _Fold(number, data, fits[best], seeds[best], epochs, log_p, scores)
+    return _Fold(number, data, fits[best], seeds[best], epochs, log_p, dropped, scores)
 
 
 def _score(config: TrainConfig, data: dataset.Data, name: str, folds: Sequence[_Fold]) -> dict[str, Any]:
-    """Return a corpus's score: that of its test split, or of all its folds' answers together."""
+    """Return a corpus's score (that of its test split, or of all its folds' answers together), and its conditions'."""
     seen = fitting.seen(data, name, "test" if len(folds) == 1 else None)
     if len(folds) == 1:
-        return {**folds[0].scores[name], "seen_by": seen}
+        plain = folds[0].scores[name]
+    else:
+        plain = _answered(config, data, name, folds, [fold.log_p[name] for fold in folds])
+    found = {**plain, "seen_by": seen}
+    if config.drop:
+        found["dropped"] = {
+            condition: _answered(config, data, name, folds, [fold.dropped[condition][name] for fold in folds])
+            for condition in config.drop
+        }
+    return found
+
+
+def _answered(
+    config: TrainConfig,
+    data: dataset.Data,
+    name: str,
+    folds: Sequence[_Fold],
+    answers: Sequence[Sequence[NDArray[np.float64]]],
+) -> dict[str, Any]:
+    """Return the score of the folds' log-probabilities, per fold and seed."""
+    if len(folds) == 1:
+        return fitting.score(folds[0].data, [(name, "test")], answers[0])
     rows = [folding.tested(fold.data, name) for fold in folds]
     joined, log_p = data, []
     for seed in range(config.seeds):
-        joined, whole = folding.together(data, name, rows, [fold.log_p[name][seed] for fold in folds])
+        joined, whole = folding.together(data, name, rows, [each[seed] for each in answers])
         log_p.append(whole)
-    return {**fitting.score(joined, [(name, None)], log_p), "seen_by": seen}
+    return fitting.score(joined, [(name, None)], log_p)
 
 
 def _predictions(config: TrainConfig, fold: _Fold, name: str, run: str) -> Iterator[Prediction]:

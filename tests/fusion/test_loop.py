@@ -9,7 +9,8 @@ import pytest
 import torch
 from sklearn import metrics as sklearn_metrics
 
-from mercli.config import Optimizer, RateSchedule, TrainConfig, resolve
+from mercli.config import TrainConfig, resolve
+from mercli.config_fit import Optimizer, RateSchedule
 from mercli.contracts import Batch, HeadOutput
 from mercli.errors import ConfigError, DataError
 from mercli.fusion import loop, optimisers, sampling

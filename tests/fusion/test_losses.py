@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from mercli.config import Loss
+from mercli.config_fit import Loss
 from mercli.contracts import Batch
 from mercli.fusion import losses
 from mercli.fusion.losses import Objective, class_weights, concordance, cross_entropy, using

@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mercli import registry
+from mercli.config import TrainConfig, resolve
+from mercli.contracts import HeadOutput
 from mercli.errors import ConfigError
-from mercli.fusion import dropout
+from mercli.fusion import dropout, loop
+from mercli.jobs import fitting
+from mercli.types import LabelScheme
 
 from .sequences import batch_of
 
@@ -78,3 +83,63 @@ def test_a_seed_gives_the_same_batch_and_the_input_stays_as_it_is():
 def test_a_batch_without_the_pair_is_told():
     with pytest.raises(ConfigError, match="the batch has no face"):
         dropout.grow(batch_of({"audio": 3}, {"audio": [1, 2]}), "hard")
+
+
+class Watching(torch.nn.Module):
+    """A head that notes what batches it is given."""
+
+    modalities = tuple(DIMS)
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 3)
+        self.seen = []
+
+    def forward(self, batch):
+        if self.training:
+            self.seen.append(batch)
+        return HeadOutput(self.layer(batch.values["audio"].mean(1)))
+
+    def loss(self, output, batch):
+        return torch.nn.functional.cross_entropy(output.logits, batch.targets)
+
+
+@pytest.mark.parametrize(("kind", "copies"), [("softhard", 4), ("noise", 3)])
+def test_the_loop_trains_on_the_copies_that_a_kind_makes_whatever_the_rate(kind, copies):
+    train = batch_of(DIMS, LENGTHS)
+    plan = loop.Schedule(2, 9, 2, 1e-2, 0.0, 0.9, 3, dropout=kind)
+    heads = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        heads.append(Watching())
+        list(loop.fit(heads[-1], train, train, plan))
+    assert [len(batch.present) for batch in heads[0].seen] == [2 * copies, copies] * 2
+    draw = torch.Generator().manual_seed(plan.seed)
+    order = torch.randperm(3, generator=draw)
+    expected = dropout.grow(loop.take(train, order[:2]), kind, draw)
+    for m in DIMS:
+        assert torch.equal(heads[0].seen[0].values[m], expected.values[m])
+    assert torch.equal(heads[0].layer.weight, heads[1].layer.weight)
+    if kind == "noise":  # nothing is hidden, and the rate of 0.9 neither
+        assert all(torch.equal(b.present, train.present[b.targets]) for b in heads[0].seen)
+
+
+def test_real_heads_learn_from_copies_with_hidden_modalities():
+    scheme = LabelScheme("three", "one-of", ("a", "b", "c"))
+    for name in ("late", "gated", "transformer"):
+        torch.manual_seed(0)
+        head = registry.build("heads", name, DIMS, scheme)
+        train = batch_of(DIMS, LENGTHS)
+        epochs = list(loop.fit(head, train, train, loop.Schedule(150, 150, 3, 1e-2, 0.0, 0.0, 3, dropout="softhard")))
+        losses = [epoch.loss for epoch in epochs]
+        assert sum(losses[-10:]) < 0.8 * sum(losses[:10]), name
+
+
+def test_the_kind_is_a_key_of_the_config_and_the_preset_avtca_takes_the_seeds():
+    told = resolve(TrainConfig, {"corpora": ("a",)}, sets=["dropout_kind=noise"])
+    assert fitting.schedule(told, torch.tensor([0, 1]), 2, 0).dropout == "noise"
+    seed = resolve(TrainConfig, {"corpora": ("a",)}, preset="avtca")
+    assert fitting.schedule(seed, torch.tensor([0, 1]), 2, 0).dropout == "softhard"
+    assert resolve(TrainConfig, {"corpora": ("a",)}).dropout_kind == "rate"
+    with pytest.raises(ConfigError, match=r"dropout_kind.*'rate', 'softhard' or 'noise'"):
+        resolve(TrainConfig, {"corpora": ("a",)}, sets=["dropout_kind=hardest"])

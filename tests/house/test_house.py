@@ -14,7 +14,7 @@ PACKAGE = ROOT / "mercli"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
     0: {"errors", "types", "log", "contracts", "__init__", "__main__"},
-    1: {"registry", "config", "presets", "rundir", "labels"},
+    1: {"registry", "config", "config_fit", "presets", "rundir", "labels"},
     2: {"corpora", "streams", "features", "engines"},
     3: {"fusion", "tuning", "results"},
     4: {"jobs"},

@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 
-from mercli.config import RateSchedule
+from mercli.config_fit import RateSchedule
 from mercli.fusion.optimisers import Pace
 from mercli.results import seed_metrics
 

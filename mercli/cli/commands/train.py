@@ -44,6 +44,10 @@ def train(
     folds: Annotated[
         str | None, typer.Option("--folds", metavar="NAME", help="Cross-validate: session, speaker ... (official).")
     ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option("--drop", metavar="M=HOW", help="Score too with zeros, noise, addnoise or absent; repeatable."),
+    ] = None,
     device: Device = None,
     allow_leak: AllowLeak = None,
     set_: Set = None,
@@ -68,6 +72,7 @@ def train(
         "classes": classes,
         "seeds": seeds,
         "folds": folds,
+        "drop": drop,
         "allow_leak": allow_leak,
         "device": device,
         "data": data,
@@ -78,7 +83,11 @@ def train(
         show_json(trained)
         return
     split = "out of fold" if trained.folds else "test"
-    rows = [[name, split, *cells(score, bool(score["seen_by"]))] for name, score in trained.scores.items()]
+    rows = []
+    for name, score in trained.scores.items():
+        rows.append([name, split, *cells(score, bool(score["seen_by"]))])
+        for condition, found in score.get("dropped", {}).items():
+            rows.append([name, f"{split}, {condition}", *cells(found, bool(score["seen_by"]))])
     for fold in trained.folds:
         rows += [[name, f"fold {fold['fold']}", *cells(fold[name], False)] for name in trained.scores if name in fold]
     show_table(["corpus", "split", *COLUMNS], rows)
