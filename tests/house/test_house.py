@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -119,3 +121,13 @@ def test_no_path_of_a_machine_and_no_registry_host_in_committed_files() -> None:
             text = path.read_text()
             for banned in ("/wo" + "rk/", "/ro" + "ot/", "files.python" + "hosted", "py" + "pi.org"):
                 assert banned not in text, f"{name} names {banned}"
+
+
+def test_the_lock_has_one_version_of_each_dependency_and_no_host() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lock = (ROOT / "requirements.lock").read_text()
+    for line in project["dependencies"]:
+        name = re.match(r"[A-Za-z0-9_.-]+", line)[0]
+        found = re.findall(rf"^{re.escape(name)}==(\S+)", lock, re.MULTILINE)
+        assert len(found) == 1, f"{name}: {found}; another version for another Python is another program"
+    assert "://" not in lock
