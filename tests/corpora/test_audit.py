@@ -169,3 +169,41 @@ def test_a_speaker_split_that_somebody_broke_by_hand_is_found(tmp_path):
     path = tmp_path / "data/one/segments.jsonl"
     path.write_text(path.read_text().replace('"split": "dev"', '"split": "test"', 1))
     assert {leak.what for leak in job.audit(tmp_path / "data", ()).leaks} == {"speaker"}
+
+
+def test_emorynlps_sentences_in_meld_are_counted(mer, shared_data, tmp_path):
+    for corpus in ("meld", "emorynlp"):
+        words = ("--root", shared_data / corpus / "official", "--data", tmp_path, "-q")
+        assert mer("prepare", "--corpus", corpus, *words).code == 0
+    answer = mer("audit", "--corpora", "meld", "emorynlp", "--data", tmp_path, "--json")
+    assert answer.code == 0
+    (shared,) = [
+        row for row in json.loads(answer.out)["findings"] if (row["left"], row["right"]) == ("meld", "emorynlp")
+    ]
+    assert (shared["kind"], shared["what"]) == ("known", "text")
+    assert shared["count"] == 1172 + 203
+
+
+def test_scripts_of_iemocap_acted_again_in_another_session_are_found(mer, tmp_path):
+    line = "you know that I have always loved you"
+    for session in (1, 2):
+        dialog = f"Ses0{session}F_script01_1"
+        folder = tmp_path / "raw" / f"Session{session}" / "dialog"
+        name = f"{dialog}_F000"
+        for kind, text in (
+            ("EmoEvaluation", f"[1.0000 - 3.0000]\t{name}\thap\t[3.0000, 3.0000, 3.0000]\n"),
+            ("transcriptions", f"{name} [001.0000-003.0000]: {line.title()}!\n"),
+        ):
+            (folder / kind).mkdir(parents=True)
+            (folder / kind / f"{dialog}.txt").write_text(text)
+    words = ("--root", tmp_path / "raw", "--data", tmp_path / "data", "-q")
+    assert mer("prepare", "--corpus", "iemocap", *words).code == 0
+    answer = mer("audit", "--data", tmp_path / "data", "--json")
+    assert answer.code == 0
+    found = json.loads(answer.out)
+    rows = [row for row in found["findings"] if row["right"].startswith("iemocap session")]
+    assert [(row["right"], row["kind"], row["count"], row["of"]) for row in rows] == [
+        ("iemocap session:1", "known", 1, 1),
+        ("iemocap session:2", "known", 1, 1),
+    ]
+    assert any("acted" in note for note in found["notes"]["iemocap"])
