@@ -17,6 +17,8 @@ import manifest_schema
 HERE = Path(__file__).parent
 COMMANDS = (
     ("predict",), ("prepare",), ("extract",), ("train",), ("loco",), ("report",), ("report", "confusion"),
+    ("report", "classes"), ("report", "loco"), ("report", "compare"), ("report", "curves"),
+    ("report", "calibration"),
     ("finetune",), ("audit",), ("store",), ("store", "ls"), ("store", "verify"), ("store", "rm"),
     ("bundle",), ("bundle", "show"), ("bundle", "verify"), ("bundle", "pack"), ("bundle", "import"),
     ("list",), ("presets",), ("presets", "show"), ("presets", "copy"), ("presets", "check"), ("doctor",),

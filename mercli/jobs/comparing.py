@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mercli.errors import DataError
+from mercli.jobs.answers import parts_of
 from mercli.results import metrics, significance
 from mercli.rundir import read_lines
 from mercli.types import Prediction
@@ -26,7 +27,7 @@ class Answers:
 
 def heads(made: Sequence[Prediction], names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the first head against each other one in every corpus; p-values corrected for all of these (Holm)."""
-    answers = {name: _by_corpus(made, name) for name in names}
+    answers = {name: by_corpus(made, name) for name in names}
     pairs = [(names[0], other, corpus) for other in names[1:] for corpus in answers[names[0]]]
     rows = [{"one": one, "other": o, "corpus": c, **_compare(answers[one][c], answers[o][c])} for one, o, c in pairs]
     return _corrected(rows)
@@ -37,29 +38,32 @@ def with_run(made: Sequence[Prediction], run: Path, name: str) -> list[dict[str,
 
     Raises ``DataError`` where the two have no segment in common.
     """
-    mine = _by_corpus(made, None)
-    theirs = _by_corpus((_prediction(row) for row in read_lines(run / "predictions.jsonl")), None)
-    rows = [
-        {"one": "this run", "other": name, "corpus": corpus, **_compare(answers, theirs[corpus])}
-        for corpus, answers in mine.items()
-        if corpus in theirs and answers.labels.keys() & theirs[corpus].labels.keys()
-    ]
+    mine = by_corpus(made)
+    theirs = by_corpus(Prediction(**row) for row in read_lines(run / "predictions.jsonl"))
+    rows = between(mine, theirs, "this run", name)
     if not rows:
         raise DataError(f"run '{name}' has predicted no segment that this one has", f"ls {run}")
-    return _corrected(rows)
+    return rows
 
 
-def _prediction(row: dict[str, Any]) -> Prediction:
-    return Prediction(**row)
+def between(mine: Mapping[str, Answers], theirs: Mapping[str, Answers], one: str, other: str) -> list[dict[str, Any]]:
+    """Return one's answers against the other's in every corpus where both answer; none where there is no such."""
+    return _corrected(
+        [
+            {"one": one, "other": other, "corpus": corpus, **_compare(answers, theirs[corpus])}
+            for corpus, answers in mine.items()
+            if corpus in theirs and answers.labels.keys() & theirs[corpus].labels.keys()
+        ]
+    )
 
 
-def _by_corpus(made: Iterable[Prediction], head: str | None) -> dict[str, Answers]:
-    """Return the answers of one head (``None``: of the run's first) by held-out corpus."""
+def by_corpus(made: Iterable[Prediction], head: str | None = None) -> dict[str, Answers]:
+    """Return the answers of one head (``None``: of the run's first) by held-out corpus; folds are taken together."""
     found: dict[str, Answers] = {}
     for prediction in made:
-        corpus, seed, *rest = (prediction.fold or "").split("/")
-        head = head if head is not None or not rest else rest[0]
-        if (rest and rest[0] != head) or prediction.label is None or prediction.target is None:
+        corpus, seed, own = parts_of(prediction.fold)
+        head = head or own or None
+        if (own and own != head) or prediction.label is None or prediction.target is None:
             continue
         answers = found.setdefault(corpus, Answers())
         answers.labels[prediction.id, seed] = prediction.label

@@ -36,7 +36,7 @@ def confusion(runs: Path, name: str | None, output: Path | None, by: str) -> Rep
     groups: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
     seeds: dict[str, set[str]] = defaultdict(set)
     names: tuple[str, ...] = ()
-    for row in _predictions(run):
+    for row in predictions(run):
         names = names or tuple(row["scores"])
         groups[_group(row, by)].append((row["target"], row["label"]))
         seeds[_group(row, by)].add(str(row.get("fold")).rpartition("/")[2])
@@ -65,10 +65,13 @@ def confusion(runs: Path, name: str | None, output: Path | None, by: str) -> Rep
     return Report(numbers, files)
 
 
-def _predictions(run: Path) -> Iterator[dict[str, Any]]:
+def predictions(run: Path) -> Iterator[dict[str, Any]]:
+    """Stream a run's predictions that have targets; raises ``DataError`` where it has stored none."""
     path = run / "predictions.jsonl"
     if not path.is_file():
-        raise DataError(f"run '{run.name}' has stored no predictions (it is in progress, or was stopped)")
+        raise DataError(
+            f"run '{run.name}' has stored no predictions (it is in progress, or was stopped)", f"tail {run / 'log.txt'}"
+        )
     return (row for row in rundir.read_lines(path) if row.get("target") is not None)
 
 

@@ -1,23 +1,14 @@
-"""Pictures: one style, colour-blind safe, the same bytes for the same numbers."""
+"""The picture of a confusion matrix."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-STYLE: Any = {
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "figure.dpi": 120,
-    "svg.hashsalt": "mer",
-    "svg.fonttype": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
+from mercli.results.style import STYLE, render
 
 
 def confusion(counts: NDArray[np.int64], names: Sequence[str], title: str) -> dict[str, bytes]:
@@ -48,13 +39,3 @@ def _write_cells(axes: Any, counts: NDArray[np.int64], shares: NDArray[np.float6
             colour = "white" if shares[row, column] < 0.55 else "black"
             text = f"{shares[row, column]:.0%}\n{counts[row, column]}"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-
-
-def render(figure: Any) -> dict[str, bytes]:
-    """Return the figure as ``png`` and ``svg`` bytes without dates or versions."""
-    result = {}
-    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, metadata=metadata)
-        result[kind] = buffer.getvalue()
-    return result

@@ -1,0 +1,53 @@
+"""Training curves: losses and dev figures per epoch, a line per fit, its best epoch marked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mercli.results.style import STYLE, render, series
+
+PANELS = (("loss", "dev_loss"), ("dev_uar",), ("dev_weighted_f1",), ("dev_accuracy",))
+WORDS = {"loss": "loss", "dev_uar": "dev UAR", "dev_weighted_f1": "dev weighted F1", "dev_accuracy": "dev accuracy"}
+MOST = 12
+"""Fits up to which each is named in the legend."""
+
+
+def best_epoch(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the epoch whose weights were kept: the last that was the best so far (the first where none says so)."""
+    return next((row for row in reversed(rows) if row["best"]), rows[0])
+
+
+def picture(fits: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> dict[str, bytes]:
+    """Return PNG and SVG of the epochs of each fit by its name; the training loss is solid, that of dev dashed."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    with rc_context(STYLE):
+        figure = Figure((9.0, 6.2), layout="constrained")
+        panels = figure.subplots(2, 2, sharex=True).flat
+        for axes, keys in zip(panels, PANELS, strict=True):
+            for place, rows in enumerate(fits.values()):
+                _line(axes, rows, keys, series(place))
+            axes.set_ylabel(WORDS[keys[0]] + (" (solid: train, dashed: dev)" if len(keys) > 1 else ""))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel("epoch")
+            axes.grid(color="#DDDDDD", linewidth=0.6)
+        handles = [axes.plot([], [], color=series(place), label=name)[0] for place, name in enumerate(fits)][:MOST]
+        if len(fits) > MOST:
+            handles[-1].set_label(f"... {len(fits)} fits in all")
+        handles += axes.plot([], [], "o", color="black", fillstyle="none", label="best epoch")
+        figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+        return render(figure)
+
+
+def _line(axes: Any, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], colour: str) -> None:
+    best = best_epoch(rows)
+    for key, dashes in zip(keys, ("-", "--"), strict=False):
+        kept = [row for row in rows if row.get(key) is not None]
+        axes.plot([row["number"] for row in kept], [row[key] for row in kept], dashes, color=colour, linewidth=1.3)
+        if best.get(key) is not None:
+            axes.plot(best["number"], best[key], "o", color=colour, fillstyle="none", markersize=8)

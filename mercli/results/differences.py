@@ -1,0 +1,48 @@
+"""Per-class differences of two models, and their picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mercli.results.style import STYLE, emotion, render
+
+
+def recalls(targets: Sequence[str], one: Sequence[str], other: Sequence[str]) -> list[dict[str, Any]]:
+    """Return each class that occurs with both models' recalls, their difference and how many answers it rests on."""
+    rows = []
+    for name in sorted(set(targets)):
+        at = [index for index, target in enumerate(targets) if target == name]
+        mine, theirs = (sum(labels[index] == name for index in at) / len(at) for labels in (one, other))
+        rows.append({"class": name, "a": mine, "b": theirs, "difference": mine - theirs, "answers": len(at)})
+    return rows
+
+
+def picture(corpora: Sequence[Mapping[str, Any]], one: str, other: str) -> dict[str, bytes]:
+    """Return PNG and SVG: per corpus a panel of recall differences, classes in their own colours.
+
+    Corpora: corpus, difference, p_holm and classes (as ``recalls`` gives them).
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    heights = [0.26 * len(corpus["classes"]) + 0.55 for corpus in corpora]
+    with rc_context(STYLE):
+        figure = Figure((6.5, min(100.0, sum(heights) + 1.3)), layout="constrained")
+        panels = figure.subplots(len(corpora), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, corpus in zip(panels, corpora, strict=True):
+            rows = corpus["classes"]
+            values = [row["difference"] for row in rows]
+            axes.barh(range(len(rows)), values, color=[emotion(row["class"]) for row in rows], height=0.7)
+            axes.axvline(0, color="black", linewidth=0.8)
+            axes.set_yticks(range(len(rows)), [f"{row['class']} ({row['answers']})" for row in rows])
+            axes.set_ylim(len(rows) - 0.4, -0.6)
+            p = "" if corpus["p_holm"] is None else f", p (Holm) {corpus['p_holm']:.3f}"
+            axes.set_title(f"{corpus['corpus']}: UAR {corpus['difference']:+.3f}{p}", loc="left")
+            axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
+            axes.set_axisbelow(True)
+        widest = max(0.05, *(abs(row["difference"]) for corpus in corpora for row in corpus["classes"]))
+        panels[-1].set_xlim(-1.05 * widest, 1.05 * widest)
+        panels[-1].set_xlabel("difference of recall (answers in brackets); right: A is better")
+        figure.suptitle(f"A: {one}\nB: {other}", fontsize=9, x=0.01, ha="left")
+        return render(figure)

@@ -1,0 +1,77 @@
+"""Pictures of leaving corpora out: each one's score with its interval, and who learns from whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mercli.results.style import STYLE, render, series
+
+
+def scores(rows: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
+    """Return PNG and SVG of held-out UARs: mean and interval, each seed as a dot, chance as a tick.
+
+    Rows as ``mer report loco`` writes them: corpus, head, uar, uar_seeds, low, high, classes, seen_by (†).
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    heads = list(dict.fromkeys(row["head"] for row in rows))
+    corpora = list(dict.fromkeys(row["corpus"] for row in rows))
+    with rc_context(STYLE):
+        figure = Figure((6.5, 0.35 * len(rows) + 0.3 * len(corpora) + 1.6), layout="constrained")
+        axes = figure.subplots()
+        for row in rows:
+            place = heads.index(row["head"])
+            at = corpora.index(row["corpus"]) + (place - (len(heads) - 1) / 2) * 0.7 / len(heads)
+            if row["low"] is not None:
+                axes.plot([row["low"], row["high"]], [at, at], color=series(place), linewidth=1.5)
+            axes.plot(row["uar_seeds"], [at] * len(row["uar_seeds"]), ".", color=series(place), alpha=0.4, markersize=5)
+            axes.plot(row["uar"], at, "o", color=series(place), markersize=7)
+            axes.plot(1 / row["classes"], at, "|", color="black", markersize=12)
+        for place, head in enumerate(heads):
+            axes.plot([], [], "o", color=series(place), label=head)
+        axes.plot([], [], "|", color="black", markersize=12, label="chance (1 / classes)")
+        seen = {row["corpus"] for row in rows if row["seen_by"]}
+        axes.set_yticks(range(len(corpora)), [f"{name}†" if name in seen else name for name in corpora])
+        axes.set_ylim(len(corpora) - 0.5, -0.5)
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylabel("held out")
+        axes.set_xlabel("UAR, with 95 % interval; small dots are seeds")
+        axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
+        axes.set_title(title, loc="left")
+        figure.legend(loc="outside lower center", ncols=4, frameon=False)
+        return render(figure)
+
+
+def matrix(cells: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
+    """Return PNG and SVG of UARs: a row per corpus trained on, a column per corpus tested on, intervals within.
+
+    Cells: trained_on, tested_on, uar, low, high; what was not measured stays white.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys([cell["trained_on"] for cell in cells] + [cell["tested_on"] for cell in cells]))
+    values = np.full((len(names), len(names)), np.nan)
+    with rc_context(STYLE):
+        side = max(4.5, 1.05 * len(names) + 2.0)
+        figure = Figure((side, side * 0.85), layout="constrained")
+        axes = figure.subplots()
+        for cell in cells:
+            y, x = names.index(cell["trained_on"]), names.index(cell["tested_on"])
+            values[y, x] = cell["uar"]
+            text = f"{cell['uar']:.2f}" + ("" if cell["low"] is None else f"\n{cell['low']:.2f}-{cell['high']:.2f}")
+            axes.text(
+                x, y, text, ha="center", va="center", color="white" if cell["uar"] < 0.55 else "black", fontsize=8
+            )
+        image = axes.imshow(values, cmap="cividis", vmin=0, vmax=1)
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(names)), names)
+        axes.set_xlabel("tested on")
+        axes.set_ylabel("trained on")
+        axes.set_title(title, loc="left", fontsize=9)
+        figure.colorbar(image, ax=axes, shrink=0.8, label="UAR")
+        return render(figure)
