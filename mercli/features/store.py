@@ -85,7 +85,7 @@ class Store:
             if self._current(identity, meta):
                 self._places[identity] = _Place(arrays, int(first), int(last))
         self._missing.update({i: why for i, why in meta["missing"].items() if self._current(i, meta)})
-        self._trust.update(meta["trust"])
+        self._trust.update({i: trust for i, trust in meta["trust"].items() if self._current(i, meta)})
 
     def _current(self, identity: str, meta: Mapping[str, Any]) -> bool:
         return self.prints is None or self.prints.get(identity) == meta["prints"].get(identity)

@@ -64,7 +64,8 @@ def statistics(examples: Examples) -> Statistics:
     for modality in examples.modalities:
         count = sum(int(f.valid.sum()) for f in _features(examples, modality))
         if not count:
-            raise DataError(f"no training segment has the modality '{modality}'", "mer extract --modalities ...")
+            held = [m for m in examples.modalities if any(f.valid.any() for f in _features(examples, m))]
+            raise DataError(f"no training segment has the modality '{modality}'", f"--modalities {' '.join(held)}")
         middle = _total(_pieces(examples, modality)) / count
         deviation = np.sqrt(_total((piece - middle) ** 2 for piece in _pieces(examples, modality)) / count)
         mean[modality] = middle.astype(np.float32)

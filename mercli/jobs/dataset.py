@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,12 +15,13 @@ import numpy as np
 from mercli.config import FitConfig
 from mercli.corpora import audit, manifest
 from mercli.errors import ConfigError, DataError
+from mercli.features.store import Store
 from mercli.fusion.batch import Examples
 from mercli.fusion.calibration import log_frequencies
 from mercli.jobs import encoding
 from mercli.jobs.extract import stores
 from mercli.labels import CANONICAL, POLICIES, UNDECIDED, VARIANTS, is_canonical, narrowed, scheme_of
-from mercli.types import FeatureBundle, LabelScheme, Segment
+from mercli.types import MODALITIES, FeatureBundle, LabelScheme, Segment
 
 
 @dataclass(eq=False)
@@ -92,6 +95,23 @@ class Data:
             counts[other] = len(corpus.segments) - len(rows)
             kept[other] = corpus.only(rows) if counts[other] else corpus
         return replace(self, corpora=kept), {other: count for other, count in counts.items() if count}
+
+    def without_tested_texts(self) -> tuple[Data, dict[str, int]]:
+        """Return the data whose train and dev splits lack every text of >= 5 words of another corpus's test split.
+
+        Counts are by the corpus that the segments leave.
+        """
+        tested = {
+            name: {audit.fingerprint(corpus.segments[i]) for i in corpus.rows("test")} - {None}
+            for name, corpus in self.corpora.items()
+        }
+        kept, counts = {}, {}
+        for name, corpus in self.corpora.items():
+            taken = set[bytes | None]().union(*(texts for other, texts in tested.items() if other != name))
+            rows = [i for i, s in enumerate(corpus.segments) if s.split == "test" or audit.fingerprint(s) not in taken]
+            counts[name] = len(corpus.segments) - len(rows)
+            kept[name] = corpus.only(rows) if counts[name] else corpus
+        return replace(self, corpora=kept), {name: count for name, count in counts.items() if count}
 
     def segments(self, parts: Sequence[tuple[str, str | None]]) -> list[Segment]:
         """Return the segments of (corpus, split) parts in the order of ``examples``."""
@@ -171,11 +191,23 @@ def _corpus(
         corpus.bundles.append(FeatureBundle(segment.id, features, missing, trust))
         corpus.targets.append(scheme.names.index(label))
     if not corpus.segments:
+        _refuse_extracted(held, own)
         raise DataError(
             f"no segment of '{held.name}' has features made by this recipe",
-            f"mer extract --corpora {held.name}" + _recipe_flags(encoders),
+            f"mer extract --corpora {held.name}" + _recipe_flags(config),
         )
     return corpus
+
+
+def _refuse_extracted(held: manifest.Manifest, own: Mapping[str, Store]) -> None:
+    """Raise ``DataError`` where nothing is left to extract: every segment is known to lack these modalities."""
+    reasons = Counter(store.missing(segment.id) for segment in held.segments() for store in own.values())
+    if reasons and None not in reasons:
+        other = " ".join(modality for modality in MODALITIES if modality not in own)
+        why = str(reasons.most_common(1)[0][0])
+        raise DataError(
+            f"no segment of '{held.name}' has {' or '.join(own)}: {why}", f"--modalities {other}" if other else None
+        )
 
 
 def _identity(held: manifest.Manifest) -> str:
@@ -192,9 +224,25 @@ def _label(segment: Segment, held: manifest.Manifest, scheme: LabelScheme) -> st
     return mapped if mapped in scheme.names else None
 
 
-def _recipe_flags(encoders: encoding.EncoderSet) -> str:
-    flags = [f" --set recipe.encoders.{m}.name={name}" for m, name in encoders.names.items() if name != f"embedded-{m}"]
-    return "".join(flags)
+def _recipe_flags(config: FitConfig) -> str:
+    """Return the flags with which ``mer extract`` makes features by the recipe of this config."""
+    flags = []
+    for modality in config.modalities:
+        choice = config.recipe.encoders.get(modality)
+        if choice is None:
+            continue
+        key = f"recipe.encoders.{modality}"
+        flags += [f"{key}.name={choice.name}"] if choice.name != f"embedded-{modality}" else []
+        flags += [f"{key}.options.{name}={_spelt(value)}" for name, value in choice.options.items()]
+    plain = {"face": "speaker", "transcriber.name": "auto", "precision": "fp32"}
+    recipe = config.recipe
+    given = {"face": recipe.face, "transcriber.name": recipe.transcriber.name, "precision": recipe.precision}
+    flags += [f"recipe.{name}={value}" for name, value in given.items() if value != plain[name]]
+    return "".join(f" --set {shlex.quote(flag)}" for flag in flags)
+
+
+def _spelt(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _check_finite(segment: Segment, features: Mapping[str, Any]) -> None:

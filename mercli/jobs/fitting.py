@@ -58,6 +58,13 @@ def _condition(drop: str, data: Data, seed: int) -> Callable[[Batch], Batch]:
     return partial(conditions.under, modality=modality, kind=kind, draw=torch.Generator().manual_seed(seed))
 
 
+def ready(device: str, heads: Sequence[str]) -> None:
+    """Raise ``DeviceError`` or ``PluginError`` where a device or a head is not there, before a run folder is made."""
+    resolve(device)
+    for head in heads:
+        registry.get("heads", head)
+
+
 def fit(config: FitConfig, data: Data, train: Sequence[Part], dev: Sequence[Part], seed: int) -> Fitted:
     """Train a head on ``train``, choose its epoch and temperature on ``dev``; raises ``DataError`` for empty parts."""
     import torch
@@ -168,7 +175,8 @@ def score(data: Data, parts: Sequence[Part], log_p: Sequence[NDArray[np.float64]
     """Return the metrics of one part over seeds: mean, spread, and the interval clustered by speaker."""
     classes = len(data.scheme.names)
     targets = data.examples(parts).targets
-    clusters = [cluster(segment) for segment in data.segments(parts)]
+    # corpora number their speakers alike: the one's 03 is not the other's
+    clusters = [f"{part[0]}/{cluster(segment)}" for part in parts for segment in data.segments([part])]
     guesses = [p.argmax(1) for p in log_p]
     each = [metrics.uar(targets, guess, classes) for guess in guesses]
     low, high = stats.clustered_interval(

@@ -63,6 +63,7 @@ def loco(config: LocoConfig) -> Loco:
     _data.cache_clear()  # what lies on disk may have changed since this process last looked
     data = _data(settings)
     heads = config.heads or (config.head.name,)
+    fitting.ready(config.device, heads)
     run = rundir.create(Path(config.runs), f"loco-{'-'.join(heads)}", config.model_dump())
     seeds = range(config.seed, config.seed + config.seeds)
     tasks = [Task(head, held_out, seed) for head in heads for held_out in config.corpora for seed in seeds]

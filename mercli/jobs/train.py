@@ -37,6 +37,7 @@ def train(config: TrainConfig) -> Trained:
     data = dataset.load(config)
     for condition in config.drop:
         parsed(condition, data.dims)
+    fitting.ready(config.device, [config.head.name])
     run = rundir.create(Path(config.runs), f"train-{config.head.name}", config.model_dump())
     rounds = [data] if config.folds == "official" else list(folding.folded(data, config.folds, config.seed))
     with log.to_file(run / "log.txt"):
@@ -80,10 +81,13 @@ def _fold(config: TrainConfig, data: dataset.Data, number: int, bar: Iterator[in
     learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
     choose: list[fitting.Part] = [(name, "dev") for name in config.corpora]
     seeds = range(config.seed, config.seed + config.seeds)
+    apart, left_out = data.without_tested_texts()
+    for name, count in left_out.items():
+        log.logger.info("%s: %d segments say what another corpus's test split says, and are left out", name, count)
     fits = []
     for seed in seeds:
         next(bar)
-        fits.append(fitting.fit(config, data, learn, choose, seed))
+        fits.append(fitting.fit(config, apart, learn, choose, seed))
     where = {} if config.folds == "official" else {"fold": number}
     epochs = [row for seed, fit in zip(seeds, fits, strict=True) for row in fitting.epoch_rows(fit, seed=seed, **where)]
     log_p: dict[str, list[NDArray[np.float64]]] = {}

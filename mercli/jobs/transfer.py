@@ -42,20 +42,30 @@ def beside(data: dataset.Data, part: fitting.Part, log_p: Sequence[NDArray[np.fl
 
 
 def matrix(config: LocoConfig, data: dataset.Data, heads: Sequence[str], seeds: range) -> list[dict[str, Any]]:
-    """Return, per head, the scores of every corpus by models trained on one: trained on, tested on, score."""
+    """Return, per head, the scores of every corpus by models trained on one: trained on, tested on, score.
+
+    Texts that the tested corpus has too leave the training side, as in the folds.
+    """
     cells = []
     for head in heads:
         own = config if head == config.head.name else config.model_copy(update={"head": Choice(name=head)})
         for name in config.corpora:
-            fits = [fitting.fit(own, data, [(name, "train")], [(name, "dev")], seed) for seed in seeds]
+            whole = _fits(own, data, name, seeds)
             for other in config.corpora:
                 split = "test" if data.corpora[other].rows("test") else None
                 if other == name and split is None:
                     continue  # its own training data are no test
+                apart, left_out = data.without_texts_of(other)
+                fits = _fits(own, apart, name, seeds) if left_out.get(name) else whole
                 part: fitting.Part = (other, split)
                 found = fitting.score(data, [part], [fit.log_probabilities(data, [part]) for fit in fits])
-                cells.append({"head": head, "trained_on": name, "tested_on": other, "split": split or "all", **found})
+                where = {"head": head, "trained_on": name, "tested_on": other, "split": split or "all"}
+                cells.append({**where, "seen_by": fitting.seen(data, other, split if other == name else None), **found})
     return cells
+
+
+def _fits(config: LocoConfig, data: dataset.Data, name: str, seeds: range) -> list[fitting.Fitted]:
+    return [fitting.fit(config, data, [(name, "train")], [(name, "dev")], seed) for seed in seeds]
 
 
 def identifiability(data: dataset.Data) -> dict[str, dict[str, float]]:

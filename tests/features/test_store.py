@@ -107,3 +107,11 @@ def test_what_was_made_of_a_segment_that_has_changed_since_is_passed_over(tmp_pa
 def test_the_trust_of_a_transcript_is_kept_beside_its_feature(tmp_path):
     Store(tmp_path).append({"a": feature(1), "b": feature(1)}, {}, {"a": 0.25})
     assert (Store(tmp_path).trust("a"), Store(tmp_path).trust("b")) == (0.25, None)
+
+
+def test_the_trust_of_a_transcript_that_has_changed_since_is_passed_over(tmp_path):
+    for number in range(8):  # whichever file is read last
+        folder = tmp_path / str(number)
+        Store(folder, {"a": "old"}).append({"a": feature(1, seed=number)}, {}, {"a": 0.25 + number / 100})
+        Store(folder, {"a": "new"}).append({"a": feature(1, seed=number)}, {})
+        assert Store(folder, {"a": "new"}).trust("a") is None

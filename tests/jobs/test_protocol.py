@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from mercli import config
-from mercli.jobs import dataset, loco, train
+from mercli.errors import DataError, PluginError
+from mercli.jobs import dataset, fitting, loco, train, transfer
 from mercli.jobs.extract import extract
 from mercli.jobs.prepare import prepare
 from mercli.labels import CANONICAL
@@ -87,6 +89,64 @@ def test_sentences_of_the_held_out_corpus_leave_the_training_side_and_are_counte
     assert apart.corpora["two"] is data.corpora["two"]
     done = loco.loco(fit)
     assert [row["same_texts_left_out"] for row in done.rows] == [{"two": 1}, {"one": 1}]
+
+
+def test_what_a_tested_corpus_says_never_trains_in_the_matrix_or_beside_it(tmp_path, monkeypatch):
+    texts(tmp_path, "one", rows("one", extra=[(SHARED, "joy", split, f"one{split}") for split in ("train", "dev")]))
+    texts(tmp_path, "two", rows("two", extra=[(SHARED.upper(), "joy", "test", "twotest")]))
+    learnt, honest = [], fitting.fit
+
+    def fit(config, data, learn, choose, seed):
+        learnt.append(({name for name, _ in learn}, {s.text for s in data.segments([*learn, *choose])}))
+        return honest(config, data, learn, choose, seed)
+
+    monkeypatch.setattr(fitting, "fit", fit)
+    train.train(settings(config.TrainConfig, tmp_path, "epochs=1", corpora=["one", "two"]))
+    assert [SHARED in said for _, said in learnt] == [False]
+    learnt.clear()
+    fit_matrix = settings(config.LocoConfig, tmp_path, "epochs=1", corpora=["one", "two"])
+    data = dataset.load(fit_matrix)
+    cells = transfer.matrix(fit_matrix, data, ["late"], range(1))
+    assert [cell["seen_by"] for cell in cells] == [[]] * 4
+    assert [SHARED in said for names, said in learnt if names == {"one"}] == [True, False]
+
+
+def test_speakers_of_two_corpora_with_one_number_are_two_clusters(tmp_path):
+    for name in ("one", "two"):
+        texts(tmp_path, name, [(*row[:3], row[2]) for row in rows(name)])
+    data = dataset.load(settings(config.TrainConfig, tmp_path, corpora=["one", "two"]))
+    parts = [("one", "test"), ("two", "test")]
+    answers = np.zeros((len(data.segments(parts)), len(data.scheme.names)))
+    assert fitting.score(data, parts, [answers])["clusters"] == 2
+
+
+def test_a_device_or_head_that_is_not_there_leaves_no_run_behind(tmp_path):
+    texts(tmp_path, "one", rows("one"))
+    for flags in ({"device": "cuda:99"}, {"head.name": "gatd"}):
+        common = {"corpora": ["one"], "data": str(tmp_path / "data"), "runs": str(tmp_path / "runs")}
+        fit = config.resolve(config.TrainConfig, {**common, "modalities": ["text"], **flags}, preset="weightless")
+        with pytest.raises(PluginError):
+            train.train(fit)
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_what_is_missing_is_told_with_a_hint_that_can_work(tmp_path):
+    texts(tmp_path, "one", rows("one"))
+    ask = 'recipe.encoders.text.options={"buckets": 64}'
+    with pytest.raises(DataError, match="no segment of 'one' has features") as fault:
+        dataset.load(settings(config.TrainConfig, tmp_path, ask, corpora=["one"]))
+    assert "--set recipe.encoders.text.options.buckets=64" in str(fault.value.hint)
+    extract(settings(config.ExtractConfig, tmp_path, corpora=["one"], modalities=["audio", "text"]))
+    with pytest.raises(DataError, match="no training segment has the modality 'audio'") as fault:
+        train.train(settings(config.TrainConfig, tmp_path, corpora=["one"], modalities=["audio", "text"]))
+    assert fault.value.hint == "--modalities text"
+
+
+@pytest.mark.parametrize("name", ["avtca", "foalnet", "smil", "text-guided", "weightless"])
+def test_a_train_preset_reads_what_the_extract_preset_of_its_name_makes(name):
+    made = config.resolve(config.ExtractConfig, {"corpora": ["x"]}, preset=name)
+    used = config.resolve(config.TrainConfig, {"corpora": ["x"]}, preset=name)
+    assert (used.recipe, used.modalities) == (made.recipe, made.modalities)
 
 
 def test_a_policy_may_keep_a_class_of_its_own(tmp_path):

@@ -128,7 +128,7 @@ def _comparisons(comparisons: list[dict[str, Any]]) -> None:
 def _matrix(cells_: list[dict[str, Any]]) -> None:
     if not cells_:
         return
-    rows = [[c["head"], c["trained_on"], c["tested_on"], *cells(c, False)[:3]] for c in cells_]
+    rows = [[c["head"], c["trained_on"], c["tested_on"], *cells(c, bool(c["seen_by"]))[:3]] for c in cells_]
     show_table(["head", "trained on", "tested on", *COLUMNS[:3]], rows, "train on one, test on each")
 
 
