@@ -19,6 +19,7 @@ from typing import Any
 
 from mercli.errors import DataError
 
+STAMP = len("20260101-000000")
 VERSIONED = ("mercli", "torch", "transformers", "numpy", "mediapipe", "av", "scikit-learn")
 
 
@@ -137,7 +138,9 @@ def find(runs: Path, name: str | None = None) -> Path:
     """Return a run by path or by (the end of) its name, or the newest; raises ``DataError`` where there is none."""
     if name is not None and (Path(name) / "run.json").is_file():
         return Path(name)
-    made = sorted(path.parent for path in runs.glob("*/run.json"))
+    # two runs of one second are told apart by when their provenance was written
+    found = sorted(runs.glob("*/run.json"), key=lambda p: (p.parent.name[:STAMP], p.stat().st_mtime_ns, p.parent.name))
+    made = [path.parent for path in found]
     if name is None:
         if not made:
             raise DataError(f"there is no run under '{runs}'", "mer train --help")

@@ -62,3 +62,17 @@ def test_policies_are_named_and_unknown_ones_refused():
 
 def test_every_class_maps_to_itself():
     assert labels.canonical_map("x", labels.CANONICAL.names).table == {n: n for n in labels.CANONICAL.names}
+
+
+def test_the_newest_of_two_runs_of_one_second_is_the_one_made_last(tmp_path, monkeypatch):
+    import datetime
+
+    class Frozen(datetime.datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return cls(2026, 1, 2, 3, 4, 5, tzinfo=zone)
+
+    monkeypatch.setattr(rundir, "datetime", Frozen)
+    rundir.create(tmp_path, "train-late", {})
+    last = rundir.create(tmp_path, "loco-late", {})
+    assert rundir.find(tmp_path) == last
