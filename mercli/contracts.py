@@ -29,6 +29,12 @@ class TrainedOn:
     split: str
     speakers: tuple[str, ...] = ()
 
+    @classmethod
+    def told(cls, entry: str) -> TrainedOn:
+        """Return what a user's ``corpus`` or ``corpus:split`` says."""
+        corpus, _, split = entry.partition(":")
+        return cls(corpus, split or "all")
+
 
 class Encoder(Protocol):
     """Turns one modality of aligned streams into features; built by ``builder(*, options)``.

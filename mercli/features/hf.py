@@ -105,8 +105,7 @@ def hf_text(
 
 def seen(told: Sequence[str] | None) -> tuple[TrainedOn, ...]:
     """Return what the user says that weights were trained on, each ``corpus`` or ``corpus:split``."""
-    parts = [entry.partition(":") for entry in told or ()]
-    return tuple(TrainedOn(corpus, split or "all") for corpus, _, split in parts)
+    return tuple(map(TrainedOn.told, told or ()))
 
 
 def _positive(batch: int) -> None:

@@ -59,7 +59,7 @@ def load(
                 folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
             )
     except Exception as fault:  # torn files, unknown types and unsafe pickles each have errors of their own
-        raise DataError(f"'{model}' cannot be loaded: {_first_line(fault)}") from fault
+        raise DataError(f"'{model}' cannot be loaded: {first_line(fault)}") from fault
     network = _part(whole, part)
     lacking = _lacking(whole, network, told["missing_keys"])
     if fatal := [name for name in lacking if not re.search(POOLER, name)]:
@@ -115,7 +115,7 @@ def helper(kind: str, folder: Path) -> Any:
             return getattr(transformers, kind).from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as fault:  # each kind has errors of its own
         what = kind.removeprefix("Auto")
-        raise DataError(f"'{folder}' holds no {what} that can be read: {_first_line(fault)}") from fault
+        raise DataError(f"'{folder}' holds no {what} that can be read: {first_line(fault)}") from fault
 
 
 def output(network: Any, layer: int, **inputs: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -144,7 +144,8 @@ def averaged(states: Tensor, real: Tensor) -> Tensor:
     return (states * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
-def _first_line(fault: Exception) -> str:
+def first_line(fault: Exception) -> str:
+    """Return the first line of what a stranger's error says, or its kind where it says nothing."""
     return next(iter(str(fault).strip().splitlines()), type(fault).__name__)
 
 

@@ -22,7 +22,7 @@ from mercli.config import Recipe
 from mercli.errors import ConfigError, DataError
 from mercli.fusion import packed
 from mercli.fusion.batch import Examples, Statistics, collate, subset_of
-from mercli.fusion.calibration import log_softmax
+from mercli.fusion.calibration import uniform
 from mercli.fusion.packed import HINT, NAMED, SUMS
 from mercli.rundir import atomic, plain, write_text
 from mercli.types import FeatureBundle, LabelScheme
@@ -32,7 +32,10 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class BundleCard:
-    """What a bundle says of itself; written as ``bundle.json``."""
+    """What a bundle says of itself; written as ``bundle.json``.
+
+    ``held_prior``: the class frequencies (K,) that the head's logits hold where nothing balanced its training.
+    """
 
     name: str
     scheme: LabelScheme
@@ -45,6 +48,7 @@ class BundleCard:
     priors: Mapping[str, Sequence[float]]
     trained_on: Sequence[Mapping[str, Any]]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    held_prior: tuple[float, ...] = ()
     format: int = FORMAT
 
 
@@ -70,7 +74,7 @@ class Bundle:
         self.head.eval()
         with torch.inference_mode():
             logits = self.head(batch).logits.double().numpy()
-        return log_softmax(logits / self.card.temperature)
+        return uniform(logits, self.card.temperature, self.card.held_prior)
 
     def log_prior(self, name: str) -> NDArray[np.float64] | None:
         """Return the log of a prior (K,) the bundle knows, ``None`` for uniform; raises ``DataError`` otherwise."""

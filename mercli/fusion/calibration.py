@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +35,12 @@ def temperature(
         method="bounded",
     )
     return float(np.exp(found.x))
+
+
+def uniform(logits: NDArray[np.float64], temperature_: float, held_prior: Sequence[float] = ()) -> NDArray[np.float64]:
+    """Return uniform-prior log-probabilities (N, K) of logits that hold ``held_prior`` (K,), or none."""
+    log_prior = np.log(np.asarray(held_prior)) if len(held_prior) else 0.0
+    return log_softmax(logits / temperature_ - log_prior)
 
 
 def with_prior(log_probability: NDArray[np.float64], log_prior: NDArray[np.float64] | None) -> NDArray[np.float64]:

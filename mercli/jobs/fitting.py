@@ -19,7 +19,7 @@ from mercli.errors import DataError
 from mercli.fusion import bundle as bundles
 from mercli.fusion import conditions, loop, losses
 from mercli.fusion.batch import Statistics, statistics
-from mercli.fusion.calibration import log_softmax, temperature
+from mercli.fusion.calibration import log_frequencies, temperature, uniform
 from mercli.fusion.source import source
 from mercli.jobs.dataset import Data
 from mercli.results import metrics, stats
@@ -37,6 +37,7 @@ class Fitted:
     temperature: float
     epochs: list[loop.Epoch]
     device: str
+    held_prior: tuple[float, ...] = ()
 
     def log_probabilities(
         self, data: Data, parts: Sequence[Part], drop: str | None = None, seed: int = 0
@@ -48,7 +49,7 @@ class Fitted:
         held = source(data.examples(parts, prior=False), self.stats, data.dims, self.device)
         change = None if drop is None else _condition(drop, data, seed)
         logits = loop.predict(self.head, held, change).double().cpu().numpy()
-        return log_softmax(logits / self.temperature)
+        return uniform(logits, self.temperature, self.held_prior)
 
 
 def _condition(drop: str, data: Data, seed: int) -> Callable[[Batch], Batch]:
@@ -88,7 +89,9 @@ def fit(config: FitConfig, data: Data, train: Sequence[Part], dev: Sequence[Part
     logits = loop.predict(head, held).double().cpu().numpy()
     prior = data.examples(dev).log_prior if _balances(config) else None
     offset = 0.0 if prior is None else prior.astype(np.float64)
-    return Fitted(head, learned, temperature(logits, choose.targets, offset), epochs, device)
+    # logits of a training that nothing balanced hold its frequencies, which answers must not
+    own = () if _balances(config) else np.exp(log_frequencies(learn.targets, len(data.scheme.names)))
+    return Fitted(head, learned, temperature(logits, choose.targets, offset), epochs, device, tuple(map(float, own)))
 
 
 def _as_they_are(found: Statistics) -> Statistics:
@@ -226,6 +229,7 @@ def save(folder: Path, config: FitConfig, data: Data, fitted: Fitted, train: Seq
         priors={"train": np.mean(list(used.values()), 0).tolist(), **used},
         trained_on=[{"corpus": name, "split": split or "all"} for name, split in train],
         facts={"mercli": __version__, **facts},
+        held_prior=fitted.held_prior,
     )
     bundles.save(folder, card, fitted.head, fitted.stats, _readme(card, facts))
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mercli import log, registry, rundir
-from mercli.config import Choice, LocoConfig
+from mercli.config import LocoConfig
 from mercli.contracts import Engine
 from mercli.jobs import audit, comparing, dataset, fitting, transfer
 from mercli.types import Prediction
@@ -60,7 +60,8 @@ def loco(config: LocoConfig) -> Loco:
     """
     audit.refuse_leaks(config)
     settings = config.model_dump_json()
-    _data.cache_clear()  # what lies on disk may have changed since this process last looked
+    for held in (_data, _apart):
+        held.cache_clear()  # what lies on disk may have changed since this process last looked
     data = _data(settings)
     heads = config.heads or (config.head.name,)
     fitting.ready(config.device, heads)
@@ -102,18 +103,18 @@ def _data(settings: str) -> dataset.Data:
     return dataset.load(LocoConfig.model_validate_json(settings))
 
 
-def with_head(config: LocoConfig, head: str) -> LocoConfig:
-    """Return the config for one of its heads; options belong to the head that the config names itself."""
-    return config if head == config.head.name else config.model_copy(update={"head": Choice(name=head)})
+@cache
+def _apart(settings: str, held_out: str) -> tuple[dataset.Data, dict[str, int]]:
+    return _data(settings).without_texts_of(held_out)
 
 
 def _run(settings: str, task: Task) -> Outcome:
     config, data = LocoConfig.model_validate_json(settings), _data(settings)
     others = [name for name in config.corpora if name != task.held_out]
-    apart, left_out = data.without_texts_of(task.held_out)
+    apart, left_out = _apart(settings, task.held_out)
     learn: list[fitting.Part] = [(name, "train") for name in others]
     choose: list[fitting.Part] = [(name, "dev") for name in others]
-    fitted = fitting.fit(with_head(config, task.head), apart, learn, choose, task.seed)
+    fitted = fitting.fit(transfer.with_head(config, task.head), apart, learn, choose, task.seed)
     home: list[fitting.Part] = [(name, "test") for name in others]
     return Outcome(
         task,
@@ -169,7 +170,7 @@ def _save(
     best = max(outcomes, key=lambda o: max(epoch.score for epoch in o.fitted.epochs))
     learn: list[fitting.Part] = [(name, "train") for name in row["trained_on"]]
     facts = {"left_out": row["corpus"], "held_out_uar": round(row["held_out"]["uar"], 4), "seed": best.task.seed}
-    fitting.save(folder, with_head(config, best.task.head), data, best.fitted, learn, facts)
+    fitting.save(folder, transfer.with_head(config, best.task.head), data, best.fitted, learn, facts)
 
 
 def _final(run: Path, config: LocoConfig, data: dataset.Data, heads: Sequence[str], seeds: range) -> None:
@@ -177,7 +178,7 @@ def _final(run: Path, config: LocoConfig, data: dataset.Data, heads: Sequence[st
     learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
     choose: list[fitting.Part] = [(name, "dev") for name in config.corpora]
     for head in heads:
-        own = with_head(config, head)
+        own = transfer.with_head(config, head)
         fits = [fitting.fit(own, data, learn, choose, seed) for seed in seeds]
         best = int(np.argmax([max(epoch.score for epoch in fit.epochs) for fit in fits]))
         fitting.save(run / "bundle" / f"{head}-final", own, data, fits[best], learn, {"seed": seeds[best]})

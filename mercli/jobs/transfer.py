@@ -41,6 +41,11 @@ def beside(data: dataset.Data, part: fitting.Part, log_p: Sequence[NDArray[np.fl
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
+def with_head(config: LocoConfig, head: str) -> LocoConfig:
+    """Return the config for one of its heads; options belong to the head that the config names itself."""
+    return config if head == config.head.name else config.model_copy(update={"head": Choice(name=head)})
+
+
 def matrix(config: LocoConfig, data: dataset.Data, heads: Sequence[str], seeds: range) -> list[dict[str, Any]]:
     """Return, per head, the scores of every corpus by models trained on one: trained on, tested on, score.
 
@@ -48,7 +53,7 @@ def matrix(config: LocoConfig, data: dataset.Data, heads: Sequence[str], seeds: 
     """
     cells = []
     for head in heads:
-        own = config if head == config.head.name else config.model_copy(update={"head": Choice(name=head)})
+        own = with_head(config, head)
         for name in config.corpora:
             whole = _fits(own, data, name, seeds)
             for other in config.corpora:

@@ -9,6 +9,7 @@ import pytest
 
 from mercli import config
 from mercli.errors import DataError, PluginError
+from mercli.fusion import bundle as bundles
 from mercli.jobs import dataset, fitting, loco, train, transfer
 from mercli.jobs.extract import extract
 from mercli.jobs.prepare import prepare
@@ -200,3 +201,29 @@ def test_only_the_classes_asked_for_are_learnt_and_the_rest_is_counted(mer, tmp_
     six = mer(*words, *places, "--classes", "6")
     assert six.code == 3
     assert "--set excited=own --set frustrated=own" in six.err
+
+
+def test_answers_are_under_a_uniform_prior_whether_or_not_training_was_balanced(tmp_path):
+    same = [
+        ("plain words", "joy" if n % 15 < 3 else "calm", ("train", "dev", "test")[n % 3], f"s{n % 3}")
+        for n in range(300)
+    ]
+    texts(tmp_path, "one", same, calm="own")
+    part = [("one", "test")]
+    found = {}
+    for told in ("true", "false"):
+        fit = settings(
+            config.TrainConfig, tmp_path, "epochs=20", "lr=0.01", f"loss.adjust_prior={told}", corpora=["one"]
+        )
+        data = dataset.load(fit)
+        fitted = fitting.fit(fit, data, [("one", "train")], [("one", "dev")], 0)
+        assert bool(fitted.held_prior) == (told == "false")
+        found[told] = fitted.log_probabilities(data, part)
+        fitting.save(tmp_path / told, fit, data, fitted, [("one", "train")], {})
+        bundle = bundles.load(tmp_path / told)
+        np.testing.assert_allclose(bundle.log_probabilities(data.examples(part).bundles), found[told], atol=1e-4)
+    names = [data.scheme.names.index(name) for name in ("happy", "calm")]
+    assert np.mean(np.asarray(data.examples(part).targets) == names[1]) == pytest.approx(0.8)
+    for p in found.values():  # the words tell nothing, so neither is far likelier; the frequencies' own ratio is 0.25
+        ratio = np.exp(p[:, names[0]] - p[:, names[1]])
+        assert ((ratio > 0.5) & (ratio < 2)).all()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mercli.errors import DataError
+from mercli.features.hf_models import first_line, quiet
 from mercli.features.seeds import checkpoints
 
 if TYPE_CHECKING:
@@ -111,31 +111,15 @@ def _loaded(kind: Any, model: str, revision: str | None, family: str) -> tuple[n
     if not found.startswith(family):
         raise DataError(f"'{model}' is a model of type '{found}', expected {family}")
     try:
-        with _quiet():
+        with quiet():
             network, told = kind.from_pretrained(
                 folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
             )
-    except Exception as fault:
-        raise DataError(f"'{model}' cannot be loaded: {str(fault).splitlines()[0]}") from fault
+    except Exception as fault:  # torn files, unknown types and unsafe pickles each have errors of their own
+        raise DataError(f"'{model}' cannot be loaded: {first_line(fault)}") from fault
     # the mask's embedding only serves training, and configs differ in whether it exists
     lacking = sorted(name for name in told["missing_keys"] if not name.endswith("masked_spec_embed"))
     if lacking:
         raise DataError(f"'{model}' lacks {len(lacking)} tensors of {kind.__name__}: {', '.join(lacking[:3])}")
     weights = next(Path(folder, name) for name in checkpoints.WEIGHTS if Path(folder, name).is_file())
     return network.eval().requires_grad_(False), checkpoints.sha256(weights)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from drawing bars and listing CLIP's unused text half while inside."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -117,7 +117,4 @@ def _span(window: float, step: float, rate: int) -> tuple[int, int]:
 
 def _seen(told: Sequence[str] | None, known: tuple[TrainedOn, ...]) -> tuple[TrainedOn, ...]:
     """Return what weights were trained on: what the user says, else what is known of the public model."""
-    if told is None:
-        return known
-    parts = [entry.partition(":") for entry in told]
-    return tuple(TrainedOn(corpus, split or "all") for corpus, _, split in parts)
+    return known if told is None else tuple(map(TrainedOn.told, told))

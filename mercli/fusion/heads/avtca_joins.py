@@ -68,17 +68,7 @@ class Block(nn.Module):
         return attended + self.mlp(self.norm(attended)), weights
 
 
-class Join(nn.Module):
-    """What every join is; see the module."""
-
-    def forward(
-        self, audio: torch.Tensor, face: torch.Tensor, audio_real: torch.Tensor, face_real: torch.Tensor
-    ) -> Joined:
-        """Return both streams and the maps by name."""
-        raise NotImplementedError
-
-
-class Exchange(Join):
+class Exchange(nn.Module):
     """Each stream attends to the other as it was; with ``residual`` the answer is added to it."""
 
     def __init__(self, audio: int, face: int, heads: int, *, residual: bool) -> None:
@@ -97,7 +87,7 @@ class Exchange(Join):
         return (audio + heard, face + seen, maps) if self.residual else (heard, seen, maps)
 
 
-class FrameWeights(Join):
+class FrameWeights(nn.Module):
     """Each frame is weighed by how much the other stream attends to it.
 
     A frame's weight is its mean over heads and queries, times the number of frames, so that weights average 1;
@@ -128,7 +118,7 @@ class FrameWeights(Join):
         return total.unsqueeze(-1)
 
 
-class SharedAttention(Join):
+class SharedAttention(nn.Module):
     """Each stream attends to itself, both by the same weights; neither residual nor norm."""
 
     def __init__(self, width: int, heads: int) -> None:

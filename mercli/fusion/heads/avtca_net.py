@@ -11,7 +11,7 @@ from torch import nn
 
 from mercli.contracts import Batch, HeadOutput
 from mercli.fusion.batch import pooled
-from mercli.fusion.heads.avtca_joins import Exchange, FrameWeights, Join, SharedAttention
+from mercli.fusion.heads.avtca_joins import Exchange, FrameWeights, SharedAttention
 from mercli.fusion.losses import cross_entropy
 from mercli.fusion.masked import batch_norm
 
@@ -84,8 +84,8 @@ class AvtcaNet(nn.Module):
         self.modalities: tuple[str, ...] = ("audio", "face")
         self.audio = nn.ModuleList([AudioStage((dims["audio"], *audio[:2])), AudioStage(audio[1:])])
         self.face = nn.ModuleList([FaceStage((dims["face"], *face[:2])), FaceStage(face[1:])])
-        self.between: Join | None = None
-        self.after: Join | None = None
+        self.between: Exchange | FrameWeights | None = None
+        self.after: Exchange | SharedAttention | None = None
         if fusion == "it":
             self.between = Exchange(audio[1], face[1], heads, residual=True)
             self.after = SharedAttention(audio[3], heads)
