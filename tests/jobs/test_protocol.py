@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -204,26 +205,20 @@ def test_only_the_classes_asked_for_are_learnt_and_the_rest_is_counted(mer, tmp_
 
 
 def test_answers_are_under_a_uniform_prior_whether_or_not_training_was_balanced(tmp_path):
-    same = [
-        ("plain words", "joy" if n % 15 < 3 else "calm", ("train", "dev", "test")[n % 3], f"s{n % 3}")
-        for n in range(300)
-    ]
-    texts(tmp_path, "one", same, calm="own")
+    texts(tmp_path, "one", rows("one", extra=[("plain words", "calm", "train", "onetrain")] * 20), calm="own")
     part = [("one", "test")]
-    found = {}
     for told in ("true", "false"):
-        fit = settings(
-            config.TrainConfig, tmp_path, "epochs=20", "lr=0.01", f"loss.adjust_prior={told}", corpora=["one"]
-        )
+        changes = ("epochs=4", "lr=0.01", f"loss.adjust_prior={told}")
+        fit = settings(config.TrainConfig, tmp_path, *changes, corpora=["one"])
         data = dataset.load(fit)
         fitted = fitting.fit(fit, data, [("one", "train")], [("one", "dev")], 0)
+        answers = np.exp(fitted.log_probabilities(data, part))
+        if told == "false":
+            calm = data.scheme.names.index("calm")
+            assert fitted.held_prior[calm] > 0.5
+            held = np.exp(replace(fitted, held_prior=()).log_probabilities(data, part)) / np.asarray(fitted.held_prior)
+            np.testing.assert_allclose(answers, held / held.sum(1, keepdims=True), rtol=1e-9)
         assert bool(fitted.held_prior) == (told == "false")
-        found[told] = fitted.log_probabilities(data, part)
         fitting.save(tmp_path / told, fit, data, fitted, [("one", "train")], {})
-        bundle = bundles.load(tmp_path / told)
-        np.testing.assert_allclose(bundle.log_probabilities(data.examples(part).bundles), found[told], atol=1e-4)
-    names = [data.scheme.names.index(name) for name in ("happy", "calm")]
-    assert np.mean(np.asarray(data.examples(part).targets) == names[1]) == pytest.approx(0.8)
-    for p in found.values():  # the words tell nothing, so neither is far likelier; the frequencies' own ratio is 0.25
-        ratio = np.exp(p[:, names[0]] - p[:, names[1]])
-        assert ((ratio > 0.5) & (ratio < 2)).all()
+        again = bundles.load(tmp_path / told).log_probabilities(data.examples(part).bundles)
+        np.testing.assert_allclose(np.exp(again), answers, atol=1e-5)
