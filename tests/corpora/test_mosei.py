@@ -7,6 +7,7 @@ import gzip
 import json
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,9 @@ from hypothesis import strategies as st
 from mercli import registry
 from mercli.contracts import Excluded
 from mercli.corpora import errata
-from mercli.corpora.cmu import folds
+from mercli.corpora.cmu.mosei_labels import EMOTIONS, dominant
+from mercli.corpora.cmu.release import folds
 from mercli.corpora.expected import Tally
-from mercli.corpora.mosei_labels import EMOTIONS, dominant
 from mercli.errors import ConfigError, DataError
 from mercli.types import Clip, Segment
 
@@ -349,10 +350,10 @@ def test_values_that_differ_by_rounding_alone_tie():
 
 
 def test_the_standard_folds_have_their_sizes_and_keep_their_notice():
-    from mercli.corpora import cmu
+    from mercli.corpora import facts
 
     assert Counter(folds("mosei").values()) == {"train": 2249, "dev": 300, "test": 678}
-    held = json.loads((cmu.Path(cmu.__file__).parent / "facts/cmu_std_folds.json").read_text())
+    held = json.loads((Path(facts.__file__).parent / "cmu_std_folds.json").read_text())
     assert sum(len(videos) for videos in held["cmu_mosei"].values()) == 3227
     assert held["notice"][0] == "MIT License"
     assert "shall be included in all copies" in " ".join(held["notice"])

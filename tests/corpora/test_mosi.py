@@ -8,7 +8,7 @@ import pytest
 
 from mercli import registry
 from mercli.contracts import Excluded
-from mercli.corpora.cmu import folds
+from mercli.corpora.cmu.release import folds
 from mercli.errors import DataError
 from mercli.types import Clip, Segment
 from tests.corpora.test_mosei import put, write_csd

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from itertools import groupby
 
-from mercli.corpora import cmu
+from mercli.corpora.cmu import release
 from mercli.corpora.made_layouts.plan import SHARES, Csd, Layout, MadeClip, Plan, Shot, Utterance
 
 EMOTIONS = ("neutral", "joy", "sadness", "anger", "surprise", "disgust", "fear")
@@ -21,7 +21,7 @@ MOST = 300 * SEGMENTS * 5
 
 def _videos() -> dict[str, list[str]]:
     """Return the ids of each split's videos in the SDK's folds, sorted: the first ones begin with a dash."""
-    folds = cmu.folds("mosei")
+    folds = release.folds("mosei")
     return {split: sorted(video for video, own in folds.items() if own == split) for split in SHARES}
 
 

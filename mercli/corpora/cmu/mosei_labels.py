@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mercli.corpora.cmu import SENTIMENT, clipped
+from mercli.corpora.cmu.release import SENTIMENT, clipped
 from mercli.types import Label, LabelScheme
 
 EMOTIONS = ("happy", "sad", "anger", "surprise", "disgust", "fear")

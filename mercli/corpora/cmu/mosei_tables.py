@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mercli.contracts import Excluded
-from mercli.corpora.cmu import SENTIMENT, Release, Utterance, clipped, timed
+from mercli.corpora.cmu.mosei_labels import EMOTIONS, SIGN, SINGLE
+from mercli.corpora.cmu.release import SENTIMENT, Release, Utterance, clipped, timed
 from mercli.corpora.csvs import records, require
-from mercli.corpora.mosei_labels import EMOTIONS, SIGN, SINGLE
 from mercli.types import Label
 
 WHOLE = re.compile(r"^cmu_mosei_labels\.csv(\.gz)?$", re.IGNORECASE)

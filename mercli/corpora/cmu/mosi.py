@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded
-from mercli.corpora import cmu, csd, facts, mmsa
-from mercli.corpora.cmu import SENTIMENT, Release, Utterance, clipped, timed
+from mercli.corpora import facts
+from mercli.corpora.cmu import csd, mmsa
+from mercli.corpora.cmu.release import DEPTH, SENTIMENT, Release, Utterance, clipped, described, items, timed
 from mercli.corpora.csvs import decode
 from mercli.corpora.media import kind, walk
 from mercli.errors import DataError
@@ -54,15 +55,15 @@ class Mosi:
 
     def read(self, root: Path, name: str) -> Iterator[Clip | Segment | Excluded]:
         """Stream CMU-MOSI video by video; raises ``DataError`` where no labels are found."""
-        files = list(walk(root, cmu.DEPTH))
+        files = list(walk(root, DEPTH))
         release = _from_csd(files) or _mmsa(files)
         if release is None:
             raise DataError(
                 f"no CMU-MOSI labels under '{root}', expected CMU_MOSI_Opinion_Labels.csd or MMSA's label.csv",
                 "mer prepare --corpus mosi --root DIR-WITH-Raw-AND-CMU_MOSI_Opinion_Labels.csd",
             )
-        self.layout = cmu.described(release, "mosi")
-        yield from cmu.items(release, "mosi", name, root)
+        self.layout = described(release, "mosi")
+        yield from items(release, "mosi", name, root)
 
 
 def graded(value: float) -> tuple[dict[str, Label], list[str]]:

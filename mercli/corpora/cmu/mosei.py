@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded
-from mercli.corpora import cmu, facts, mmsa
-from mercli.corpora.cmu import SENTIMENT, Release
+from mercli.corpora import facts
+from mercli.corpora.cmu import mmsa
+from mercli.corpora.cmu.mosei_labels import LABELS, SINGLE, graded
+from mercli.corpora.cmu.mosei_raw import from_csd, from_workers
+from mercli.corpora.cmu.mosei_tables import from_splits, from_whole
+from mercli.corpora.cmu.release import DEPTH, SENTIMENT, Release, described, items
 from mercli.corpora.media import walk
-from mercli.corpora.mosei_labels import LABELS, SINGLE, graded
-from mercli.corpora.mosei_raw import from_csd, from_workers
-from mercli.corpora.mosei_tables import from_splits, from_whole
 from mercli.errors import DataError
 from mercli.labels import DEFAULT_POLICY, canonical_map, policy, policy_name
 from mercli.registry import plugin
@@ -58,16 +59,16 @@ class Mosei:
 
     def read(self, root: Path, name: str) -> Iterator[Clip | Segment | Excluded]:
         """Stream CMU-MOSEI video by video; raises ``DataError`` where no labels are found."""
-        release = _found(list(walk(root, cmu.DEPTH)))
+        release = _found(list(walk(root, DEPTH)))
         if release is None:
             raise DataError(
                 f"no CMU-MOSEI labels under '{root}', expected CMU_MOSEI_Labels.csd, CMU_MOSEI_Labels.csv, "
                 "mosei_train.csv, label.csv or Labels/*.csv of workers' ratings",
                 "mer prepare --corpus mosei --root DIR-WITH-Raw-AND-CMU_MOSEI_Labels.csd",
             )
-        self.layout = cmu.described(release, "mosei")
+        self.layout = described(release, "mosei")
         self.expected, self.schemes = release.expected, release.schemes
-        yield from cmu.items(release, "mosei", name, root)
+        yield from items(release, "mosei", name, root)
 
 
 def _found(files: Sequence[Path]) -> Release | None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mercli.contracts import Excluded
-from mercli.corpora import csd
-from mercli.corpora.cmu import SENTIMENT, Release, Utterance, timed
+from mercli.corpora.cmu import csd
+from mercli.corpora.cmu.mosei_labels import EMOTIONS, GRADED, graded
+from mercli.corpora.cmu.release import SENTIMENT, Release, Utterance, timed
 from mercli.corpora.csvs import decode, records, require
-from mercli.corpora.mosei_labels import EMOTIONS, GRADED, graded
 
 CSDS = ("cmu_mosei_labels.csd", "cmu_mosei_labelsemotions.csd")  # the newer holds sentiment too
 DIMENSIONS = {7: ("sentiment", *EMOTIONS), 6: EMOTIONS}

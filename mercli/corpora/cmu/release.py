@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from mercli.contracts import Excluded
-from mercli.corpora.cmu_media import Media
+from mercli.corpora.cmu.media import Media
 from mercli.errors import DataError
 from mercli.types import Clip, Label, LabelScheme, Segment
 
@@ -55,7 +55,7 @@ class Release:
 @cache
 def folds(corpus: str) -> Mapping[str, str]:
     """Return the split of each video in the SDK's standard folds of ``mosei`` or ``mosi``."""
-    held = json.loads((Path(__file__).parent / "facts" / "cmu_std_folds.json").read_text(encoding="utf-8"))
+    held = json.loads((Path(__file__).parents[1] / "facts" / "cmu_std_folds.json").read_text(encoding="utf-8"))
     names = {"train": "train", "valid": "dev", "test": "test"}
     return {video: names[split] for split, videos in held[f"cmu_{corpus}"].items() for video in videos}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mercli.contracts import Excluded
-from mercli.corpora.cmu import Utterance
+from mercli.corpora.cmu.release import Utterance
 from mercli.corpora.csvs import records, require
 from mercli.errors import DataError
 from mercli.types import Label

@@ -1,0 +1,1 @@
+"""CMU-MOSEI and CMU-MOSI: their releases in all the forms they come in."""
