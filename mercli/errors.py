@@ -5,6 +5,11 @@ Exit codes are part of the interface (docs/exit-codes.md); only ``cli/app.py`` t
 
 from __future__ import annotations
 
+import errno
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where a disk, a quota or the limit on a file's size is reached."""
+
 
 class MerError(Exception):
     """A failure the user can act on.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
+import multiprocessing
+import os
+import pickle
+import signal
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import TypeVar
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from threading import Thread
+from typing import Any, Literal, TypeVar
 
 from mercli.contracts import Engine
-from mercli.errors import ConfigError, DataError
+from mercli.engines import devices, worker
+from mercli.engines.spreading import spread
 from mercli.registry import plugin
 
 Item = TypeVar("Item")
@@ -16,77 +23,85 @@ Result = TypeVar("Result")
 
 
 @plugin("engines", "local")
-def local(*, jobs: int = 1) -> Engine:
-    """This machine: in the process itself, or over N persistent worker processes."""
-    return Local(jobs)
+def local(device: str = "auto", *, jobs: int | Literal["auto"] = 1, retries: int = 1) -> Engine:
+    """This machine: in the process itself, or over N persistent worker processes (auto: one per GPU, else per core)."""
+    return Local(jobs, device, retries)
 
 
 class Local:
     """Maps in order; with one job nothing is spawned, with more at most ``4 * jobs`` items are in flight.
 
-    Raises ``ConfigError`` for fewer than one job.
+    Worker i computes on the i-th CUDA device (counted around) where no single one is asked for. Raises ``ConfigError``
+    for fewer than one job.
     """
 
-    def __init__(self, jobs: int) -> None:
-        if jobs < 1:
-            raise ConfigError(f"jobs is {jobs}, expected 1 or more worker processes", "--jobs 1")
-        self.jobs = jobs
+    def __init__(self, jobs: int | Literal["auto"], device: str = "auto", retries: int = 1) -> None:
+        self.jobs = devices.workers(device) if jobs == "auto" else devices.enough(jobs)
+        self.retries = retries
 
-    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def map(
+        self, work: Callable[[Item], Result], items: Iterable[Item], lost: Callable[[Item, str], Result] | None = None
+    ) -> Iterator[Result]:
         """Yield ``work(item)`` in the order of ``items``; ``work`` and items are picklable where jobs > 1.
 
-        Whatever ends it early (a fault, Ctrl-C, a consumer that stops) cancels what has not begun. Raises
-        ``DataError`` where a worker dies.
+        Whatever ends it early (a fault, Ctrl-C, a consumer that stops) ends the workers. An item whose worker dies is
+        tried again; then it is ``lost``, or raises ``DataError``.
         """
         if self.jobs == 1:
             yield from map(work, items)
         else:
-            yield from self._spread(work, items)
+            processes = [_Process(worker.setup(number, devices.share(self.jobs))) for number in range(self.jobs)]
+            yield from spread(processes, work, items, self.retries, lost)
 
-    def _spread(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        from concurrent.futures import Future, ProcessPoolExecutor
-        from concurrent.futures.process import BrokenProcessPool
-        from multiprocessing import get_context
 
-        from mercli.log import logger
-        from mercli.registry import loaded_files
+class _Process:
+    """One spawned process: an executor of its own, so that its death fails no other's futures."""
 
+    died = (BrokenProcessPool,)
+
+    def __init__(self, told: worker.Setup) -> None:
+        self.told = told
+        self.pool: ProcessPoolExecutor | None = None
+
+    def start(self) -> Future[Any]:
         # fork would copy a process whose libraries hold threads and locks
-        pool = ProcessPoolExecutor(
-            self.jobs,
-            mp_context=get_context("spawn"),
-            initializer=_start,
-            initargs=(loaded_files(), logger.getEffectiveLevel()),
-        )
-        flying: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                flying.append(pool.submit(work, item))
-                if len(flying) >= 4 * self.jobs:
-                    yield flying.popleft().result()
-            while flying:
-                yield flying.popleft().result()
-        except BrokenProcessPool as fault:
-            raise DataError("a worker was killed (out of memory?)", "--jobs 1") from fault
-        finally:
-            pool.shutdown(cancel_futures=True)
+        self.pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        self.identity = self.pool.submit(os.getpid)
+        return self.submit(_begin, self.told)
+
+    def submit(self, work: Callable[[Any], Any], item: Any) -> Future[Any]:
+        assert self.pool is not None, "started before anything is submitted"
+        self.last = self.pool.submit(_packed, work, item)
+        return self.last
+
+    def result(self, future: Future[Any]) -> Any:
+        return pickle.loads(future.result())  # noqa: S301 - made by a process of our own
+
+    def stop(self) -> None:
+        if self.pool is None:
+            return
+        if not self.last.done():
+            with suppress(BrokenProcessPool, ProcessLookupError):
+                os.kill(self.identity.result(), signal.SIGTERM)
+        self.pool.shutdown(cancel_futures=True)
 
 
-def _start(plugin_files: tuple[Path, ...], level: int) -> None:
-    """Make a worker what its parent is: the same plugins and log level; Ctrl-C ends it without a traceback."""
-    import logging
-    import os
-    import signal
-
-    from mercli import log, registry
-
+def _begin(told: worker.Setup) -> None:
+    """Begin as a worker of this machine: Ctrl-C ends it without a traceback, and so does its parent's death."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # nohup and `&` have it ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    log.setup(quiet=level > logging.INFO, verbose=int(level < logging.INFO))
-    # N workers with N threads each would fight over the cores
-    os.environ["OMP_NUM_THREADS"] = "1"
-    import torch
+    Thread(target=_end_with_parent, daemon=True).start()
+    worker.begin(told)
 
-    torch.set_num_threads(1)
-    for path in plugin_files:
-        registry.load_file(path)
+
+def _packed(work: Callable[[Item], Any], item: Item) -> bytes:
+    """Return the result as plain bytes: torch would hand each tensor over as a shared file that stays open."""
+    return pickle.dumps(work(item), pickle.HIGHEST_PROTOCOL)
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end: a worker whose parent was killed would else wait for work forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

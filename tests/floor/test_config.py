@@ -115,3 +115,28 @@ def test_a_wrong_preset_name_is_answered_with_the_near_one():
 def test_what_is_no_preset_is_refused(text):
     with pytest.raises(ConfigError):
         presets.parse(text, "here")
+
+
+@pytest.mark.parametrize(
+    ("seed", "model", "repeating"),
+    [
+        ("smil", config.ExtractConfig, {"face"}),
+        ("smil", config.TrainConfig, {"face"}),
+        ("avtca", config.TrainConfig, {"audio", "face", "head"}),
+        ("foalnet", config.LocoConfig, {"audio", "face", "head"}),
+    ],
+)
+def test_compat_reaches_the_encoders_and_the_head_of_the_system_it_names(seed, model, repeating):
+    preset = f"{'extract' if model is config.ExtractConfig else 'train'}/{seed}"
+    made = config.resolve(model, {"corpora": ["a", "b"]}, preset=preset, sets=[f"compat={seed}"])
+    choices = {**made.recipe.encoders, **({"head": made.head} if hasattr(made, "head") else {})}
+    assert {name for name, choice in choices.items() if choice.options.get("compat")} == repeating
+    plain = config.resolve(model, {"corpora": ["a", "b"]}, preset=preset)
+    assert {m: c.name for m, c in plain.recipe.encoders.items()} == {m: c.name for m, c in made.recipe.encoders.items()}
+
+
+def test_compat_with_a_system_that_is_not_there_or_unknown_is_told():
+    with pytest.raises(ConfigError, match="no encoder or head here is of that system"):
+        config.resolve(config.TrainConfig, {"corpora": ["a"]}, sets=["compat=smil"])
+    with pytest.raises(ConfigError, match="compat"):
+        config.resolve(config.TrainConfig, {"corpora": ["a"]}, preset="smil", sets=["compat=somebody"])
