@@ -95,7 +95,10 @@ def path_of(name: str, command: str | None = None) -> Path:
 
 
 def load(name: str, command: str | None = None) -> dict[str, Any]:
-    """Return a preset's keys with those of its ``base:`` chain underneath; raises ``ConfigError`` on a loop."""
+    """Return a preset's keys with those of its ``base:`` chain underneath; raises ``ConfigError`` on a loop.
+
+    ``recipe: NAME`` stands for the recipe and the modalities of the extract preset of that name.
+    """
     chain: list[Path] = []
     layers: list[dict[str, Any]] = []
     path = path_of(name, command)
@@ -105,7 +108,7 @@ def load(name: str, command: str | None = None) -> dict[str, Any]:
         chain.append(path)
         document = parse(path.read_text(encoding="utf-8"), str(path))
         base = document.pop("base", None)
-        layers.append(document)
+        layers.append(_with_recipe(document, path))
         if base is None:
             break
         beside = path.parent / f"{base}.yaml"
@@ -114,6 +117,17 @@ def load(name: str, command: str | None = None) -> dict[str, Any]:
     for layer in reversed(layers):
         merged = lay(merged, layer)
     return merged
+
+
+def _with_recipe(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a preset's keys with the recipe that it names by its extract preset in the place of the name."""
+    name = document.get("recipe")
+    if not isinstance(name, str):
+        return document
+    told = load(name, "extract")
+    if not isinstance(told.get("recipe"), Mapping):
+        raise ConfigError(f"preset '{path.name}' takes its recipe from '{name}', which has none", "mer list presets")
+    return {key: told[key] for key in ("recipe", "modalities") if key in told} | (document | {"recipe": told["recipe"]})
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

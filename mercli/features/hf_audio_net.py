@@ -14,6 +14,7 @@ from torch import Tensor
 from mercli.contracts import TrainedOn
 from mercli.errors import ConfigError, DataError
 from mercli.features import hf_models
+from mercli.features.hub import Pin
 from mercli.features.seeds.foalnet_net import frame_count, together
 from mercli.features.windows import Span, sliced, window_spans
 from mercli.types import Feature, Streams, StreamSettings
@@ -52,13 +53,14 @@ class HfAudio:
         self,
         model: str,
         revision: str | None,
+        pin: Pin,
         layer: int,
         mean: bool,
         windows: Windows | None,
         batch: int,
         trained_on: tuple[TrainedOn, ...],
     ) -> None:
-        loaded = hf_models.load(model, revision, "audio", (EXTRACTOR,), ())
+        loaded = hf_models.load(model, revision, "audio", (EXTRACTOR,), (), pin)
         self.network, self.weights, self.trained_on = loaded.network, loaded.weights, trained_on
         self.extractor: Any = hf_models.helper("AutoFeatureExtractor", loaded.folder)
         self.rate = int(self.extractor.sampling_rate)

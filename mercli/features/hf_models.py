@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from mercli.errors import ConfigError, DataError
-from mercli.features.seeds import checkpoints
-from mercli.features.seeds.checkpoints import CONFIG, WEIGHTS
+from mercli.features import hub
+from mercli.features.hub import CONFIG, Pin
 
-INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-"""Where the weights of a large model are in several files, what is in which."""
 UNUSED = r"masked_spec_embed$"  # it only serves training, and configs differ in whether it exists
 POOLER = r"(^|\.)pooler\."
 
@@ -43,16 +40,19 @@ def load(
     part: Literal["audio", "vision", "text"],
     needed: Sequence[str],
     extra: Sequence[str],
+    pin: Pin = None,
 ) -> Loaded:
     """Return the model of a folder or of the hub; of one that has several parts, the one for this kind of input.
 
     Of an encoder with a decoder the encoder is taken. ``needed`` and ``extra`` name files beside its weights. Raises
-    ``DataError`` where it is not to be had, has code of its own, or lacks weights: those would be drawn at random.
+    ``DataError`` where it is not to be had, is not what it is pinned to (``pin``), has code of its own, or lacks
+    weights: those would be drawn at random.
     """
     from transformers import AutoModel
 
-    folder = checkpoints.folder(model, revision, (CONFIG, *needed), extra, weights=False)
-    files = _weights(model, revision)
+    folder = hub.folder(model, revision, (CONFIG, *needed), extra, weights=True)
+    files = hub.weights_in(folder)
+    hub.held_to(pin, files)
     try:
         with quiet():
             whole, told = AutoModel.from_pretrained(
@@ -67,28 +67,9 @@ def load(
             f"'{model}' lacks {len(fatal)} tensors of {type(network).__name__}, the first being '{fatal[0]}'"
         )
     described = [folder / name for name in (CONFIG, *needed, *extra) if (folder / name).is_file()]
-    lines = sorted(f"{file.name} {checkpoints.sha256(file)}" for file in (*files, *described))
+    lines = sorted(f"{file.name} {hub.sha256(file)}" for file in (*files, *described))
     weights = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return Loaded(network.eval().requires_grad_(False), folder, weights, pools=not lacking)
-
-
-def _weights(model: str, revision: str | None) -> list[Path]:
-    """Return the files of a model's weights, safetensors before pickled tensors; raises ``DataError`` for none."""
-    for single, index in zip(WEIGHTS, INDICES, strict=True):
-        if file := _file(model, revision, single):
-            return [file]
-        if file := _file(model, revision, index):
-            names = sorted(set(json.loads(file.read_text(encoding="utf-8"))["weight_map"].values()))
-            return [checkpoints.folder(model, revision, (name,), (), weights=False) / name for name in names]
-    checkpoints.folder(model, revision, (CONFIG,), (), weights=True)
-    raise DataError(f"'{model}' has no weights")
-
-
-def _file(model: str, revision: str | None, name: str) -> Path | None:
-    try:
-        return checkpoints.folder(model, revision, (name,), (), weights=False) / name
-    except DataError:
-        return None
 
 
 def _part(whole: Any, part: str) -> nn.Module:

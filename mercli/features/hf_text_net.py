@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from mercli.contracts import TrainedOn
 from mercli.errors import ConfigError, DataError
 from mercli.features import hf_models
+from mercli.features.hub import Pin
 from mercli.types import Feature, Streams, StreamSettings, Transcript
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class HfText:
         self,
         model: str,
         revision: str | None,
+        pin: Pin,
         layer: int,
         pooling: str,
         language: str | None,
@@ -44,7 +46,7 @@ class HfText:
         batch: int,
         trained_on: tuple[TrainedOn, ...],
     ) -> None:
-        loaded = hf_models.load(model, revision, "text", (), TOKENIZER)
+        loaded = hf_models.load(model, revision, "text", (), TOKENIZER, pin)
         self.network, self.weights, self.trained_on = loaded.network, loaded.weights, trained_on
         self.tokenizer: Any = hf_models.helper("AutoTokenizer", loaded.folder)
         if self.network.main_input_name != "input_ids":

@@ -13,6 +13,7 @@ from torch import Tensor
 from mercli.contracts import TrainedOn
 from mercli.errors import ConfigError, DataError
 from mercli.features import hf_models
+from mercli.features.hub import Pin
 from mercli.features.windows import Summary, sliced
 from mercli.types import Feature, Streams, StreamSettings
 
@@ -33,6 +34,7 @@ class HfVision:
         self,
         model: str,
         revision: str | None,
+        pin: Pin,
         layer: int,
         pooling: str,
         summary: Summary,
@@ -40,8 +42,9 @@ class HfVision:
         batch: int,
         trained_on: tuple[TrainedOn, ...],
     ) -> None:
-        loaded = hf_models.load(model, revision, "vision", (PROCESSOR,), ())
+        loaded = hf_models.load(model, revision, "vision", (PROCESSOR,), (), pin)
         self.network, self.weights, self.trained_on = loaded.network, loaded.weights, trained_on
+        self.network.to(memory_format=torch.channels_last)  # a third faster on a CPU where it is convolutional
         self.processor: Any = hf_models.helper("AutoImageProcessor", loaded.folder)
         if self.network.main_input_name != "pixel_values":
             raise DataError(f"'{model}' takes '{self.network.main_input_name}', expected a model that reads pictures")
@@ -54,7 +57,7 @@ class HfVision:
             )
         self.layer, self.pooling, self.summary, self.batch, self.device = layer, pooling, summary, batch, "cpu"
         fps, margin = looks
-        size, longest = _side(self.processor), None if summary.pooled else StreamSettings().longest
+        size, longest = side(self.processor), None if summary.pooled else StreamSettings().longest
         self.settings = StreamSettings(face_fps=fps, face_size=size, face_margin=margin, longest=longest)
         self.width = self._rows([np.zeros((size, size, 3), np.uint8)]).shape[1]
         self.dim = summary.dim(self.width)
@@ -119,7 +122,7 @@ def _seen(streams: Streams) -> BoolArray:
     return np.ones(count, np.bool_) if streams.face_confidence is None else streams.face_confidence > 0
 
 
-def _side(processor: Any) -> int:
+def side(processor: Any) -> int:
     """Return the side in pixels that crops are made at, so that the processor need not enlarge them."""
     sizes = [getattr(processor, name, None) for name in ("size", "crop_size")]
     found = [int(size[key]) for size in sizes if size for key in ("height", "shortest_edge") if size.get(key)]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from mercli.rundir import atomic, plain, write_text
 from mercli.types import Feature
 
 FORMAT = 1
+ROW_BITS = 32
+ROW_MASK = (1 << ROW_BITS) - 1
 
 
 def feature_key(
@@ -47,15 +50,6 @@ def feature_key(
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a segment's feature lies: rows ``first..last`` of one mapped file."""
-
-    arrays: Mapping[str, np.ndarray]
-    first: int
-    last: int
-
-
 class Store:
     """Features of one corpus by one encoder; ids are segment ids.
 
@@ -67,7 +61,9 @@ class Store:
         self.folder = folder
         self.prints = prints
         self._trust: dict[str, float] = {}
-        self._places: dict[str, _Place] = {}
+        # the number of a feature's file and its row among the file's offsets, in one: a corpus may have a million
+        self._places: dict[str, int] = {}
+        self._files: list[tuple[Mapping[str, np.ndarray], array[int]]] = []
         self._missing: dict[str, str] = {}
         self._read: set[str] = set()
         self.refresh()
@@ -81,9 +77,11 @@ class Store:
 
     def _open(self, path: Path) -> None:
         arrays, meta = read_segment(path)
-        for identity, first, last in zip(meta["ids"], arrays["offsets"][:-1], arrays["offsets"][1:], strict=True):
+        first = len(self._files) << ROW_BITS
+        self._files.append((arrays, array("q", arrays["offsets"].tobytes())))
+        for row, identity in enumerate(meta["ids"]):
             if self._current(identity, meta):
-                self._places[identity] = _Place(arrays, int(first), int(last))
+                self._places[sys.intern(identity)] = first + row
         self._missing.update({i: why for i, why in meta["missing"].items() if self._current(i, meta)})
         self._trust.update({i: trust for i, trust in meta["trust"].items() if self._current(i, meta)})
 
@@ -109,8 +107,10 @@ class Store:
         place = self._places.get(identity)
         if place is None:
             return None
-        rows = slice(place.first, place.last)
-        return Feature(*(place.arrays[name][rows] for name in ("values", "times", "valid")))
+        arrays, offsets = self._files[place >> ROW_BITS]
+        row = place & ROW_MASK
+        rows = slice(offsets[row], offsets[row + 1])
+        return Feature(arrays["values"][rows], arrays["times"][rows], arrays["valid"][rows])
 
     def trust(self, identity: str) -> float | None:
         """Return how far the transcript behind a text feature can be trusted, ``None`` where nobody said."""
@@ -122,8 +122,6 @@ class Store:
         """Write one new segment with these features, the reasons of the missing ones, and transcripts' trust."""
         if not features and not missing:
             return
-        from safetensors.numpy import save_file
-
         lengths = [len(feature.values) for feature in features.values()]
         arrays = {
             "values": _stack([f.values for f in features.values()], np.float32),
@@ -137,7 +135,7 @@ class Store:
         name = hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()[:16]
         path = self.folder / f"{name}.safetensors"
         with atomic(path) as part:
-            save_file(arrays, part, metadata=meta)
+            part.write_bytes(_serialized(arrays, meta))  # the library's writer tells a full disk as no OSError
         self._read.add(path.name)
         self._open(path)
 
@@ -145,6 +143,39 @@ class Store:
         """Write ``spec.json`` once: how these features were made."""
         if not (self.folder / "spec.json").is_file():
             write_text(self.folder / "spec.json", json.dumps(plain(spec), indent=2, ensure_ascii=False) + "\n")
+
+
+class Stored(Mapping[str, Feature | None]):
+    """A segment's features by modality, taken from their stores when they are asked for.
+
+    Views of a feature of one row weigh more than many a feature does.
+    """
+
+    __slots__ = ("_id", "_stores")
+
+    def __init__(self, stores: Mapping[str, Store], identity: str) -> None:
+        self._stores = stores
+        self._id = identity
+
+    def __getitem__(self, modality: str) -> Feature | None:
+        return self._stores[modality].get(self._id)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stores)
+
+    def __len__(self) -> int:
+        return len(self._stores)
+
+
+def _serialized(arrays: dict[str, np.ndarray], meta: dict[str, str]) -> bytes:
+    """Return a segment's file: the library's, with the header in order, for it draws another each time."""
+    from safetensors.numpy import save
+
+    made = save(arrays, meta)
+    length = int.from_bytes(made[:8], "little")
+    header = json.dumps(json.loads(made[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # arrays begin at a multiple of 8 bytes
+    return len(header).to_bytes(8, "little") + header + made[8 + length :]
 
 
 def _stack(arrays: list[np.ndarray], kind: Any, empty: tuple[int, ...] = (0, 0)) -> np.ndarray:
@@ -168,7 +199,8 @@ def read_segment(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         meta = header.pop("__metadata__", {})
         if meta.get("format") != str(FORMAT):
             raise DataError(f"'{path}' has store format {meta.get('format')!r}, expected '{FORMAT}'", hint)
-        body = np.memmap(path, np.uint8, "r", offset=8 + length) if size > 8 + length else np.zeros(0, np.uint8)
+        mapped = np.memmap(path, np.uint8, "r", offset=8 + length) if size > 8 + length else np.zeros(0, np.uint8)
+        body = mapped.view(np.ndarray)  # a slice of a memmap costs ten times that of an array
         arrays = {}
         for name, entry in header.items():
             first, last = entry["data_offsets"]

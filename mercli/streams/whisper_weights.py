@@ -19,6 +19,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from mercli import network
 from mercli.errors import ConfigError, DataError, MissingExtra
 from mercli.registry import near
 
@@ -40,11 +41,41 @@ def locate(model: str, folder: Path | None = None, *, offline: bool = False) -> 
         if not path.is_file():
             raise DataError(f"no whisper weights at '{model}', expected a .pt file of openai-whisper")
         return path
+    place(model)
+    with _lock:
+        return _named(model, (folder or cache_folder()).expanduser(), offline or network.forbidden())
+
+
+def place(model: str, folder: Path | None = None) -> tuple[Path, str]:
+    """Return where the named checkpoint lies, there or not, and the sha256 that it must have.
+
+    Raises ``ConfigError`` for an unknown name.
+    """
     known = checkpoints()
     if model not in known:
         raise ConfigError(f"no whisper model is called '{model}'{near(model, known)}, or the path of a .pt file")
-    with _lock:
-        return _named(model, (folder or cache_folder()).expanduser(), offline)
+    checksum, name = known[model].split("/")[-2:]
+    return (folder or cache_folder()).expanduser() / name, checksum
+
+
+def pull(model: str, folder: Path | None = None) -> Path:
+    """Return the named checkpoint, fetched where it is not there whole; raises ``DataError`` where that fails."""
+    target, checksum = place(model, folder)
+    if target.is_file() and _sha256(target) == checksum:
+        return target
+    try:
+        _fetch(checkpoints()[model], target, checksum)
+    except (OSError, http.client.HTTPException) as fault:
+        raise DataError(
+            f"whisper's '{model}' weights could not be fetched: {_one_line(fault)}",
+            f"mer models pull whisper:{model}, where there is a network",
+        ) from fault
+    return target
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_folder() -> Path:
@@ -69,12 +100,10 @@ def checkpoints() -> dict[str, str]:
 @cache
 def _named(model: str, folder: Path, offline: bool) -> Path | None:
     address = checkpoints()[model]
-    checksum, name = address.split("/")[-2:]
-    target = folder / name
+    target, checksum = place(model, folder)
     if target.is_file():
-        with target.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == checksum:
-                return target
+        if _sha256(target) == checksum:
+            return target
         reason = "the file there is damaged"
     else:
         reason = "they are not there"

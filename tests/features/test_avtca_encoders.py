@@ -301,3 +301,25 @@ def test_the_card_names_affectnet_and_the_hash_of_the_weights(face, weights):
     assert [(t.corpus, t.split) for t in face.trained_on] == [("affectnet", "train")]
     assert face.weights == hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     assert audio().trained_on == ()
+
+
+def test_a_longer_clip_is_seen_in_its_middle_as_it_is_heard_and_from_its_start_in_the_seed(face, weights):
+    stream = faces(np.arange(56) / 10)  # 5.6 s: one second is left over at each end
+    (feature,) = face.encode([stream])
+    (middle,) = face.encode([_from(stream, 10)])
+    np.testing.assert_allclose(feature.values, middle.values, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(feature.times, middle.times + 1, atol=1e-5)
+    (heard,) = audio().encode([sound(round(5.6 * frontend.RATE))])
+    assert feature.times[0, 0] > heard.times[0, 0] >= 0.99
+    seed = registry.build("encoders", "avtca-face", options={"weights": weights, "compat": True})
+    assert seed.encode([stream])[0].times[0, 0] == pytest.approx(0.1)
+
+
+def _from(stream: Streams, first: int) -> Streams:
+    """Return 3.6 s of a stream of ten faces a second, from one of its frames on."""
+    part = slice(first, first + 36)
+    return Streams(
+        faces=stream.faces[part],
+        face_times=stream.face_times[: len(stream.faces[part])],
+        face_confidence=stream.face_confidence[part],
+    )

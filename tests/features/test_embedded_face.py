@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from mercli.features.embedded.face import DIM, embedded_face  # noqa: E402
 from mercli.features.embedded.face_net import FaceNet, grey, standardise  # noqa: E402
-from mercli.tuning.export import write  # noqa: E402
+from mercli.tuning.embedded.export import write  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 from mercli.features.embedded.text import DIM, embedded_text  # noqa: E402
 from mercli.features.embedded.text_net import BUCKETS, CORPORA, TextNet, grams, packed, stacked, unpacked  # noqa: E402
 from mercli.features.embedded.weights import ASSETS  # noqa: E402
-from mercli.tuning.export import write  # noqa: E402
+from mercli.tuning.embedded.export import write  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 
@@ -154,7 +154,7 @@ def test_meld_dev_is_recognised_as_the_card_says():
     if not (DATA / "meld/dev.csv").is_file():
         pytest.skip("../shared/data/meld is not there")
     from mercli.results.metrics import weighted_f1
-    from mercli.tuning.text_data import read_texts
+    from mercli.tuning.embedded.text_data import read_texts
 
     dev = read_texts(DATA).unseen["meld/dev"]
     features = registry.build("encoders", "embedded-text").encode([said(sentence.text) for sentence in dev])

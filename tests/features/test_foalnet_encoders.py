@@ -254,7 +254,7 @@ def test_a_model_that_is_not_here_is_told_with_how_to_get_it(name, identity, tmp
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(DataError, match=identity) as told:
         registry.build("encoders", name)
-    assert f"download {identity}" in told.value.hint
+    assert f"mer models pull {identity}" in told.value.hint
 
 
 def test_loading_writes_nothing_to_the_terminal(clip, capfd):

@@ -364,4 +364,4 @@ def test_a_model_of_another_kind_of_input_is_refused(folder_of, encoder, other):
 def test_a_model_that_is_not_here_says_how_to_fetch_it():
     with pytest.raises(DataError, match="not on this machine") as refusal:
         registry.build("encoders", "hf-text", options={"model": "somebody/no-such-model", "revision": "abc"})
-    assert "hf download somebody/no-such-model --revision abc" in refusal.value.hint
+    assert "mer models pull somebody/no-such-model@abc" in refusal.value.hint

@@ -47,7 +47,7 @@ def test_both_files_together_stay_within_ten_megabytes():
 def test_fer2013_dev_is_recognised_as_the_card_says():
     if not (DATA / "fer2013/dev.parquet").is_file():
         pytest.skip("../shared/data/fer2013 is not there")
-    from mercli.tuning.data import read_fer
+    from mercli.tuning.embedded.data import read_fer
 
     dev = read_fer(DATA / "fer2013/dev.parquet")
     faces = np.ascontiguousarray(dev.faces[:, 0, :, :, None].expand(-1, -1, -1, 3)[::6].numpy())

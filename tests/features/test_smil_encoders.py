@@ -466,7 +466,7 @@ def test_a_model_that_is_not_here_is_answered_with_how_to_get_it(tmp_path, monke
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(DataError, match=r"'config\.json' of the model 'DunnBC22/.*not on this machine") as refusal:
         registry.build("encoders", "smil-audio", options={"revision": "abc"})
-    assert refusal.value.hint.endswith("hf download DunnBC22/wav2vec2-base-Speech_Emotion_Recognition --revision abc")
+    assert "mer models pull DunnBC22/wav2vec2-base-Speech_Emotion_Recognition@abc" in refusal.value.hint
     with pytest.raises(DataError, match="expected a folder, or the name"):
         registry.build("encoders", "smil-text", options={"model": "no/such/folder"})
 
@@ -504,3 +504,20 @@ def test_the_text_network_is_transformers_own_classifier(models):
     ids, mask = torch.tensor([[0, 7, 8, 2], [0, 9, 2, 1]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
     with torch.inference_mode():
         torch.testing.assert_close(ours(ids, mask)[1], theirs(ids, mask).logits)
+
+
+@pytest.mark.parametrize(("fps", "stride"), [(29.97, 5), (30, 6), (25, 5), (24, 4), (50, 10)])
+def test_compat_looks_at_the_frames_that_the_published_code_takes(build, fps, stride):
+    encoder = build("smil-face", compat=True, pooled=False)
+    assert encoder.settings.face_fps >= 50, "all frames are needed to take every n-th"
+    count = 4 * stride + 1
+    every = faces(count, face_times=(np.arange(count) / fps).astype(np.float32))
+    (found,), (expected,) = (
+        encoder.encode([some])
+        for some in (every, replace(faces_of(every, [*range(0, count, stride)]), face_times=None))
+    )
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-6)
+    hidden = np.ones(count, np.float32)
+    hidden[stride] = 0
+    shown = smil_face_net._shown(replace(every, face_confidence=hidden), True)
+    assert [int(own[0]) for own in shown] == [0, 2 * stride, 3 * stride, 4 * stride]

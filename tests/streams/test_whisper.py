@@ -39,6 +39,7 @@ def _fresh(monkeypatch, tmp_path):
     whisper_weights._named.cache_clear()
     whisper_asr._network.cache_clear()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setattr(whisper_weights.urllib.request, "urlopen", refuse)
     yield
     whisper_weights._named.cache_clear()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mercli.contracts import Encoder, TrainedOn
 from mercli.errors import ConfigError
+from mercli.features.hub import Pin
 from mercli.registry import plugin
 from mercli.types import Feature, Streams, StreamSettings
 
@@ -17,6 +18,8 @@ COEFFICIENTS = 10
 TRUNK = 1024
 SIDE = 224
 _CHUNK = 60
+OUTSIDE = ("EfficientFace_Trained_on_AffectNet7.pth", "github.com/zengqunzhao/EfficientFace")
+"""The weights that no hub has, and where their authors share them."""
 AFFECTNET: tuple[TrainedOn, ...] = (TrainedOn("affectnet", "train"),)
 
 
@@ -31,21 +34,28 @@ def avtca_audio(*, edges: Literal["zeros", "reflect"] = "zeros", compat: bool = 
     return _AvtcaAudio(edges, compat)
 
 
-@plugin("encoders", "avtca-face", version="1", modality="face", dim=TRUNK, trained_on=AFFECTNET)
+@plugin("encoders", "avtca-face", version="2", modality="face", dim=TRUNK, trained_on=AFFECTNET, outside=OUTSIDE)
 def avtca_face(
-    *, weights: str, fps: float = 10.0, scaling: Literal["seed", "efficientface"] = "seed", compat: bool = False
+    *,
+    weights: str,
+    sha256: Pin = None,
+    fps: float = 10.0,
+    scaling: Literal["seed", "efficientface"] = "seed",
+    compat: bool = False,
 ) -> Encoder:
-    """EfficientFace's 1024 numbers for 15 face crops of the first 3.6 s, as AVT-CA takes them.
+    """EfficientFace's 1024 numbers for 15 face crops of the middle 3.6 s, which AVT-CA's MFCC are of, too.
 
-    ``weights``: ``EfficientFace_Trained_on_AffectNet7.pth``; what it lacks of the network is told in the log.
-    ``fps``: faces looked for a second; the nearest to each of the 15 times is taken, at most half a sampling period and
-    one frame of 1/30 s away. ``scaling``: ``seed`` gives blue, green, red in 0..1 (the seed trains on with those),
-    ``efficientface`` standardised red, green, blue as in the pre-training. ``compat``: 30 faces a second, hence the
-    seed's own frames, and frames without a face are black pictures that count as seen; by default they are not valid.
+    ``weights``: ``EfficientFace_Trained_on_AffectNet7.pth``; ``sha256`` pins it; what it lacks of the network is told
+    in the log. ``fps``: faces looked for a second; the nearest to each of the 15 times is taken, at most half a
+    sampling period and one frame of 1/30 s away. ``scaling``: ``seed`` gives blue, green, red in 0..1 (the seed trains
+    on with those), ``efficientface`` standardised red, green, blue as in the pre-training. ``compat``: the
+    first 3.6 s, as in the seed, whose cut to the middle never happens (rows of longer clips change), 30 faces a second,
+    hence its own frames, and frames without a face are black pictures that count as seen; by default they are not
+    valid.
     """
     if not 0 < fps < float("inf"):
         raise ConfigError(f"option 'fps' is {fps!r}, expected a number above 0", "mer list encoders --json")
-    return _AvtcaFace(weights, fps, scaling, compat)
+    return _AvtcaFace(weights, sha256, fps, scaling, compat)
 
 
 class _AvtcaAudio:
@@ -93,11 +103,13 @@ class _AvtcaFace:
     modality = "face"
     dim = TRUNK
 
-    def __init__(self, weights: str, fps: float, scaling: Literal["seed", "efficientface"], compat: bool) -> None:
+    def __init__(
+        self, weights: str, pin: Pin, fps: float, scaling: Literal["seed", "efficientface"], compat: bool
+    ) -> None:
         from mercli.features.seeds import avtca_frontend as frontend
         from mercli.features.seeds.avtca_trunk import load
 
-        self.network, self.weights = load(weights)
+        self.network, self.weights = load(weights, pin)
         self.trained_on, self.device = AFFECTNET, "cpu"
         self.scaling, self.compat = scaling, compat
         rate = float(frontend.FPS) if compat else fps
@@ -118,15 +130,25 @@ class _AvtcaFace:
         starts = np.asarray(frontend.frame_indices(), np.float32) / np.float32(frontend.FPS)
         ends = np.append(starts[1:], starts[-1] + np.float32(frontend.SECONDS / frontend.FRAMES))
         times = np.stack((starts, ends), 1)
-        chosen = [self._chosen(streams, starts) for streams in batch]
+        firsts = [np.float32(0 if self.compat else self._first(streams)) for streams in batch]
+        chosen = [self._chosen(streams, starts + first) for streams, first in zip(batch, firsts, strict=True)]
         rows = self._rows([crops for crops, _ in chosen if len(crops)])
-        features, first = [], 0
-        for crops, valid in chosen:
+        features, done = [], 0
+        for (crops, valid), first in zip(chosen, firsts, strict=True):
             values = np.zeros((len(starts), TRUNK), np.float32)
-            values[valid] = rows[first : first + len(crops)]
-            features.append(Feature(values, times, valid))
-            first += len(crops)
+            values[valid] = rows[done : done + len(crops)]
+            features.append(Feature(values, times + first, valid))
+            done += len(crops)
         return features
+
+    def _first(self, streams: Streams) -> float:
+        """Return where the middle 3.6 s of a clip begin, as its pictures tell its length."""
+        from mercli.features.seeds.avtca_frontend import SECONDS
+
+        times = streams.face_times
+        if times is None or not len(times):
+            return 0.0
+        return max(0.0, (float(times[-1]) + 1 / self.settings.face_fps - SECONDS) / 2)
 
     def _chosen(self, streams: Streams, wanted: FloatArray) -> tuple[ByteArray, BoolArray]:
         """Return the crops at the wanted times that are to be encoded, and at which of these times they are."""

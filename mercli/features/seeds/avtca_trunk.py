@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mercli.errors import DataError
+from mercli.features.hub import Pin
 from mercli.features.seeds.checkpoints import read
+from mercli.features.seeds.folding import folded
 from mercli.log import logger
 
 if TYPE_CHECKING:
@@ -164,7 +166,7 @@ def scaled(crops: ByteArray, scaling: Scaling) -> Tensor:
     return (pictures - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
-def load(path: str) -> tuple[Trunk, str]:
+def load(path: str, pin: Pin = None) -> tuple[Trunk, str]:
     """Return the trunk with the weights at ``path`` and the sha256 of that file.
 
     As in the seed, what the file lacks stays untrained (the same values each time) and what the trunk does not have is
@@ -174,7 +176,7 @@ def load(path: str) -> tuple[Trunk, str]:
     file = Path(path).expanduser()
     if not file.is_file():
         raise DataError(f"no weights at '{path}', expected EfficientFace_Trained_on_AffectNet7.pth", HINT)
-    checkpoint = read(file)
+    checkpoint = read(file, pin)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         trunk = Trunk()
@@ -189,7 +191,7 @@ def load(path: str) -> tuple[Trunk, str]:
             raise DataError(f"'{path}' is not of EfficientFace: '{name}' has the shape {shapes}", HINT)
     trunk.load_state_dict(dict(held), strict=False)
     _tell(path, lacking, [name for name in held if name not in own], len(counted))
-    return trunk.eval().requires_grad_(False), checkpoint.sha256
+    return folded(trunk.eval().requires_grad_(False)), checkpoint.sha256
 
 
 def _tell(path: str, lacking: list[str], spare: list[str], count: int) -> None:

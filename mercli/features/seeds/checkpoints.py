@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mercli.contracts import TrainedOn
 from mercli.errors import DataError
+from mercli.features import hub
+from mercli.features.hub import CONFIG, WEIGHTS, Pin
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Network = TypeVar("Network", bound="nn.Module")
-CONFIG = "config.json"
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 WRAPPED = ("state_dict", "model_state_dict")
 RENAMED = {r"\.weight_g$": ".parametrizations.weight.original0", r"\.weight_v$": ".parametrizations.weight.original1"}
 """Names of weight normalisation before and since torch 2.1."""
@@ -43,27 +43,23 @@ class Checkpoint:
 
     def fingerprint(self, files: Iterable[Path]) -> str:
         """Return one sha256 for the weights and the files that say how they are used, wherever those lie."""
-        lines = (f"{sha256(file)}  {file.name}" for file in sorted(files, key=lambda file: file.name))
+        lines = (f"{hub.sha256(file)}  {file.name}" for file in sorted(files, key=lambda file: file.name))
         return hashlib.sha256("\n".join([self.sha256, *lines]).encode()).hexdigest()
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, pin: Pin = None) -> Checkpoint:
     """Return the checkpoint in a file, or in a folder as the Hugging Face hub has them.
 
-    Raises ``DataError`` where nothing is there, where it is no state dict, or where reading it would run code.
+    Raises ``DataError`` where nothing is there, where it is no state dict or not that of the sha256 it is pinned to
+    (``pin``), or where reading it would run code.
     """
     file = next((path / name for name in WEIGHTS if (path / name).is_file()), path)
     if not file.is_file():
         expected = f"expected {' or '.join(WEIGHTS)} in it" if path.is_dir() else "expected a file or a folder"
         raise DataError(f"no weights at '{path}', {expected}")
+    hub.held_to(pin, [file])
     tensors = _safetensors(file) if file.suffix == ".safetensors" else _pickled(file)
-    return Checkpoint(file, {_renamed(name): tensor for name, tensor in tensors.items()}, sha256(file))
-
-
-def sha256(file: Path) -> str:
-    """Return the sha256 of a file's bytes."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return Checkpoint(file, {_renamed(name): tensor for name, tensor in tensors.items()}, hub.sha256(file))
 
 
 def _safetensors(file: Path) -> Mapping[str, Tensor]:
@@ -118,6 +114,18 @@ def _renamed(name: str) -> str:
     return name
 
 
+def learned(place: str) -> tuple[TrainedOn, ...] | None:
+    """Return what the card of an encoder that ``mer finetune`` left says it has learned from, ``None`` without one."""
+    card = Path(place).expanduser() / "card.json"
+    if not card.is_file():
+        return None
+    try:
+        rows = json.loads(card.read_text(encoding="utf-8"))["trained_on"]
+        return tuple(TrainedOn(row["corpus"], row["split"], tuple(row["speakers"])) for row in rows)
+    except (ValueError, KeyError, TypeError) as fault:
+        raise DataError(f"'{card}' is no card of a tuned encoder: {fault}", "mer finetune --help") from fault
+
+
 def fill(network: Network, checkpoint: Checkpoint, spare: str = r"$^") -> Network:
     """Return the network with the checkpoint's weights in float32, in eval mode.
 
@@ -168,59 +176,14 @@ class Opened:
         return described
 
 
-def open_model(model: str, revision: str | None, weights: str | None, extra: Sequence[str]) -> Opened:
+def open_model(model: str, revision: str | None, weights: str | None, extra: Sequence[str], pin: Pin = None) -> Opened:
     """Return a model in the form of ``transformers``: ``config.json``, perhaps the ``extra`` files, and its weights.
 
     ``model``: a folder, or a name on the Hugging Face hub, which is asked where its cache does not have a file and
-    ``HF_HUB_OFFLINE`` is not set. ``weights``: a file whose tensors take the place of the model's own. Raises
-    ``DataError`` where something is neither here nor to be had.
+    no ``--offline`` was given. ``weights``: a file whose tensors take the place of the model's own; ``pin``: the sha256
+    that the weights are held to. Raises ``DataError`` where something is neither here nor to be had, or is another.
     """
-    place = folder(model, revision, (CONFIG,), extra, weights is None)
-    checkpoint = read(Path(weights).expanduser() if weights else place)
+    place = hub.folder(model, revision, (CONFIG,), extra, weights is None)
+    checkpoint = read(Path(weights).expanduser() if weights else place, pin)
     files = (place / name for name in (CONFIG, *extra))
     return Opened(place, checkpoint, checkpoint.fingerprint(file for file in files if file.is_file()))
-
-
-def folder(model: str, revision: str | None, needed: Sequence[str], extra: Sequence[str], weights: bool) -> Path:
-    """Return where the files of a model lie: in a folder of that name, else in the hub's cache, filled where need be.
-
-    ``needed`` files must be there, ``extra`` ones may; ``weights`` asks for one of ``WEIGHTS``. Raises ``DataError``
-    where a file is neither here nor to be had.
-    """
-    local = Path(model).expanduser()
-    wanted: list[tuple[str, ...]] = [(name,) for name in needed] + ([WEIGHTS] if weights else [])
-    if local.is_dir():
-        for names in wanted:
-            if not any((local / name).is_file() for name in names):
-                raise DataError(f"'{local}' holds no {' or '.join(names)}, expected the folder of a saved model")
-        return local
-    paths = [_either(model, revision, names) for names in wanted]
-    for name in extra:
-        _fetched(model, revision, name)
-    return paths[0].parent
-
-
-def _either(model: str, revision: str | None, names: Sequence[str]) -> Path:
-    """Return the first of the named files that the hub's cache or the hub has; raises ``DataError`` for none."""
-    for name in names:
-        found = _fetched(model, revision, name)
-        if found is not None:
-            return found
-    at = f" at revision '{revision}'" if revision else ""
-    raise DataError(
-        f"'{names[0]}' of the model '{model}'{at} is not on this machine and could not be fetched; "
-        "expected a folder, or the name of a model on the Hugging Face hub",
-        f"download it where there is a network: hf download {model}" + (f" --revision {revision}" if revision else ""),
-    )
-
-
-def _fetched(model: str, revision: str | None, name: str) -> Path | None:
-    """Return a file of the hub from its cache or, unless ``HF_HUB_OFFLINE`` is set, from the hub; else ``None``."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HFValidationError
-
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    try:
-        return Path(hf_hub_download(model, name, revision=revision, local_files_only=offline))
-    except (EntryNotFoundError, HFValidationError, OSError):  # OSError: no network, no such model, no right to it
-        return None

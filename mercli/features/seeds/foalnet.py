@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mercli.contracts import Encoder, TrainedOn
 from mercli.errors import ConfigError, DataError
+from mercli.features.hub import Pin
 from mercli.registry import plugin
 from mercli.types import Feature, Streams, StreamSettings
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from mercli.types import BoolArray, FloatArray
 
 RATE = 16_000
-_CHUNK = 32
+_CHUNK = 8  # 32 take half as much time again on a CPU, for memory
 
 
 @plugin("encoders", "foalnet-audio", version="1", modality="audio", dim=1024, trained_on=())
@@ -24,20 +25,22 @@ def foalnet_audio(
     *,
     model: str = "microsoft/wavlm-large",
     revision: str | None = None,
+    sha256: Pin = None,
     seconds: float = 6.0,
     normalise: bool = True,
     compat: bool = False,
 ) -> Encoder:
     """WavLM-large's last hidden states of the first 6 s, a row each 20 ms (299 for 6 s), as Foal-Net takes them.
 
-    ``model``: a WavLM of the Hugging Face hub, or its folder; ``revision`` one of its commits. ``normalise``: each
-    sound at zero mean and unit variance, as WavLM-large was trained. ``compat`` does as the seed: the raw wave, padded
-    with zeros to ``seconds``; rows of padding are there (not valid), silence counts as sound, and a sound without a
-    sample counts as real throughout. All values change by the raw wave.
+    ``model``: a WavLM of the Hugging Face hub, or its folder; ``revision`` one of its commits, ``sha256`` that of its
+    weights: other ones are refused. ``normalise``: each sound at zero mean and unit variance, as WavLM-large was
+    trained. ``compat`` does as the seed: the raw wave, padded with zeros to ``seconds``; rows of padding are there (not
+    valid), silence counts as sound, and a sound without a sample counts as real throughout. All values change by the
+    raw wave.
     """
     if not 0 < seconds < float("inf"):
         raise ConfigError(f"option 'seconds' is {seconds!r}, expected a number above 0", "mer list encoders --json")
-    return _FoalnetAudio(model, revision, seconds, normalise and not compat, compat)
+    return _FoalnetAudio(model, revision, sha256, seconds, normalise and not compat, compat)
 
 
 @plugin("encoders", "foalnet-face", version="1", modality="face", dim=768, trained_on=())
@@ -45,6 +48,7 @@ def foalnet_face(
     *,
     model: str = "openai/clip-vit-large-patch14",
     revision: str | None = None,
+    sha256: Pin = None,
     frames: int = 180,
     fps: float = 5.0,
     compat: bool = False,
@@ -53,14 +57,14 @@ def foalnet_face(
 
     The seed does not say how its frames were made: here they are the crops of the face stream, ``fps`` a second (180
     are 36 s at 5, and the 6 s that the sound lasts at 30, at six times the price), and whole pictures with ``--face
-    whole``. ``model``: a CLIP of the Hugging Face hub, or its folder. ``compat`` does as the seed: zeros up to
-    ``frames`` rows; every frame there is counts, with a face or without; all rows count where there is no frame. By
-    default frames without a face are not valid, and there are no rows of padding.
+    whole``. ``model``: a CLIP of the Hugging Face hub, or its folder; ``sha256`` pins its weights. ``compat`` does as
+    the seed: zeros up to ``frames`` rows; every frame there is counts, with a face or without; all rows count where
+    there is no frame. By default frames without a face are not valid, and there are no rows of padding.
     """
     for name, value in (("frames", frames), ("fps", fps)):
         if not 0 < value < float("inf"):
             raise ConfigError(f"option '{name}' is {value!r}, expected a number above 0", "mer list encoders --json")
-    return _FoalnetFace(model, revision, frames, fps, compat)
+    return _FoalnetFace(model, revision, sha256, frames, fps, compat)
 
 
 class _FoalnetAudio:
@@ -71,10 +75,12 @@ class _FoalnetAudio:
     settings = StreamSettings(audio_rate=RATE, longest=None)
     trained_on: tuple[TrainedOn, ...] = ()
 
-    def __init__(self, model: str, revision: str | None, seconds: float, normalise: bool, compat: bool) -> None:
+    def __init__(
+        self, model: str, revision: str | None, pin: Pin, seconds: float, normalise: bool, compat: bool
+    ) -> None:
         from mercli.features.seeds import foalnet_net
 
-        self.network, self.weights = foalnet_net.wavlm(model, revision)
+        self.network, self.weights = foalnet_net.wavlm(model, revision, pin)
         self.dim: int = self.network.config.hidden_size
         self.samples, self.normalise, self.compat, self.device = round(seconds * RATE), normalise, compat, "cpu"
 
@@ -145,10 +151,10 @@ class _FoalnetFace:
     half = True
     trained_on: tuple[TrainedOn, ...] = ()
 
-    def __init__(self, model: str, revision: str | None, frames: int, fps: float, compat: bool) -> None:
+    def __init__(self, model: str, revision: str | None, pin: Pin, frames: int, fps: float, compat: bool) -> None:
         from mercli.features.seeds import foalnet_net
 
-        self.network, self.weights = foalnet_net.clip(model, revision)
+        self.network, self.weights = foalnet_net.clip(model, revision, pin)
         self.dim: int = self.network.visual_projection.out_features
         self.frames, self.compat, self.device = frames, compat, "cpu"
         self.settings = StreamSettings(face_fps=fps, face_size=self.network.config.image_size, longest=None)

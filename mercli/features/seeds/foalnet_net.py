@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mercli.errors import DataError
+from mercli.features import hub
 from mercli.features.hf_models import first_line, quiet
-from mercli.features.seeds import checkpoints
+from mercli.features.hub import Pin
 
 if TYPE_CHECKING:
     from mercli.types import ByteArray
@@ -88,25 +88,27 @@ def pictures(crops: ByteArray, size: int) -> Tensor:
     return (scaled - torch.tensor(OPENAI_CLIP_MEAN)[:, None, None]) / torch.tensor(OPENAI_CLIP_STD)[:, None, None]
 
 
-def wavlm(model: str, revision: str | None) -> tuple[Any, str]:
+def wavlm(model: str, revision: str | None, pin: Pin = None) -> tuple[Any, str]:
     """Return the WavLM model of a folder or of the hub, and the sha256 of its weights; raises ``DataError``."""
     from transformers import WavLMModel
 
-    return _loaded(WavLMModel, model, revision, "wavlm")
+    return _loaded(WavLMModel, model, revision, pin, "wavlm")
 
 
-def clip(model: str, revision: str | None) -> tuple[Any, str]:
+def clip(model: str, revision: str | None, pin: Pin = None) -> tuple[Any, str]:
     """Return the picture half of a CLIP model, with its projection, and the sha256; raises ``DataError``."""
     from transformers import CLIPVisionModelWithProjection
 
-    return _loaded(CLIPVisionModelWithProjection, model, revision, "clip")
+    return _loaded(CLIPVisionModelWithProjection, model, revision, pin, "clip")
 
 
-def _loaded(kind: Any, model: str, revision: str | None, family: str) -> tuple[nn.Module, str]:
+def _loaded(kind: Any, model: str, revision: str | None, pin: Pin, family: str) -> tuple[nn.Module, str]:
     """Return a model of transformers; what its weights lack would be drawn at random, hence is refused."""
     from transformers import AutoConfig
 
-    folder = checkpoints.folder(model, revision, ["config.json"], [], weights=True)
+    folder = hub.folder(model, revision, [hub.CONFIG], [], weights=True)
+    files = hub.weights_in(folder)
+    hub.held_to(pin, files)
     found = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
     if not found.startswith(family):
         raise DataError(f"'{model}' is a model of type '{found}', expected {family}")
@@ -121,5 +123,4 @@ def _loaded(kind: Any, model: str, revision: str | None, family: str) -> tuple[n
     lacking = sorted(name for name in told["missing_keys"] if not name.endswith("masked_spec_embed"))
     if lacking:
         raise DataError(f"'{model}' lacks {len(lacking)} tensors of {kind.__name__}: {', '.join(lacking[:3])}")
-    weights = next(Path(folder, name) for name in checkpoints.WEIGHTS if Path(folder, name).is_file())
-    return network.eval().requires_grad_(False), checkpoints.sha256(weights)
+    return network.eval().requires_grad_(False), hub.digest(files)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from mercli.contracts import TrainedOn
 from mercli.features.seeds import checkpoints
 from mercli.features.seeds.checkpoints import Checkpoint
+from mercli.features.seeds.folding import folded
 from mercli.features.windows import Span, Summary, functionals, sliced, window_spans
 from mercli.types import Feature, Streams, StreamSettings
 
@@ -100,6 +102,11 @@ class FaceNet(nn.Module):
 
 
 def load(checkpoint: Checkpoint) -> FaceNet:
+    """Return the network of a checkpoint for inference, its batch norms folded into the convolutions."""
+    return folded(unfolded(checkpoint))
+
+
+def unfolded(checkpoint: Checkpoint) -> FaceNet:
     """Return the network whose depth and widths are those of the checkpoint; raises ``DataError`` where none fits."""
     stages = range(1, STAGES + 1)
     planes = [checkpoint.width(f"layer{stage}.0.conv1.weight") for stage in stages]
@@ -108,9 +115,7 @@ def load(checkpoint: Checkpoint) -> FaceNet:
         for stage in stages
     ]
     network = FaceNet(layers, planes, checkpoint.width("fc1.weight"), checkpoint.width("fc2.weight"))
-    checkpoints.fill(network, checkpoint)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a sixth faster on CPUs
-    return network
+    return checkpoints.fill(network, checkpoint)
 
 
 def cropped(frame: ByteArray, box: tuple[int, int, int, int]) -> ByteArray:
@@ -156,6 +161,10 @@ def looked_at(count: int, fps: float, wanted: int = 5) -> range:
     return range(0, count, max(1, int(fps * wanted / 25)))
 
 
+EVERY = 60.0
+"""So many frames a second are all that a video has."""
+
+
 class SmilFace:
     """Windows over the frames that show a face: the gaps of those that do not are closed."""
 
@@ -177,6 +186,8 @@ class SmilFace:
         self.weights, self.trained_on, self.device = checkpoint.sha256, trained_on, "cpu"
         self.frames, self.summary, self.batch, self.compat = frames, summary, batch, compat
         self.dim = summary.dim(self.width)
+        if compat:
+            self.settings = replace(self.settings, face_fps=EVERY)
 
     def to(self, device: str) -> None:
         """Move the network to ``cpu`` or ``cuda:i``."""
@@ -223,12 +234,25 @@ def _times(streams: Streams) -> FloatArray:
     return np.arange(0 if streams.faces is None else len(streams.faces), dtype=np.float32) / np.float32(FPS)
 
 
-def _shown(streams: Streams, together: bool) -> list[NDArray[np.intp]]:
-    """Return which crops make a picture each: every one with a face, or where ``together`` all those of one time."""
-    count = 0 if streams.faces is None else len(streams.faces)
-    confidence = np.ones(count) if streams.face_confidence is None else streams.face_confidence
-    seen = np.flatnonzero(confidence > 0)
+def _shown(streams: Streams, compat: bool) -> list[NDArray[np.intp]]:
+    """Return which crops make a picture each: every one with a face.
+
+    ``compat``: all those of one frame together, of the frames that the published system looks at.
+    """
+    times = _times(streams)
+    confidence = np.ones(len(times)) if streams.face_confidence is None else streams.face_confidence
+    chosen = np.isin(times, _strided(times)) if compat else np.ones(len(times), np.bool_)
+    seen = np.flatnonzero((confidence > 0) & chosen)
     if not len(seen):
         return []
-    apart = np.diff(_times(streams)[seen]) != 0 if together else np.ones(len(seen) - 1, np.bool_)
+    apart = np.diff(times[seen]) != 0 if compat else np.ones(len(seen) - 1, np.bool_)
     return np.split(seen, np.flatnonzero(apart) + 1)
+
+
+def _strided(times: FloatArray) -> FloatArray:
+    """Return the times of the frames that the published system looks at, of those of all frames."""
+    frames = np.unique(times)
+    if len(frames) < 2:
+        return frames
+    rate = round(1 / float(np.median(np.diff(frames))), 2)  # what float32 makes of 25 must not be 24.999
+    return frames[looked_at(len(frames), rate)]
