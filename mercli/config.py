@@ -12,7 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mercli import presets
-from mercli.config_fit import Loss, Optimizer, RateSchedule
+from mercli.config_compat import Seed, as_the_seed
+from mercli.config_fit import Curriculum, Loss, Optimizer, RateSchedule
 from mercli.errors import ConfigError
 from mercli.registry import near
 from mercli.types import MODALITIES, Modality
@@ -76,6 +77,7 @@ class ExtractConfig(Config):
     command: ClassVar[str] = "extract"
     corpora: tuple[str, ...] = Field(min_length=1)
     recipe: Recipe = Recipe(encoders=EMBEDDED)
+    compat: Seed | None = None
     modalities: tuple[Modality, ...] = MODALITIES
     engine: Choice = Choice(name="local")
     batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
@@ -90,11 +92,16 @@ class FitConfig(Config):
 
     ``dropout_kind``: ``rate`` hides each modality of each segment with the chance ``modality_dropout``. Whatever that
     is, ``softhard`` and ``noise`` take a batch in copies with sound or face weakened, hidden or replaced (AVT-CA).
+    ``mixup`` is the alpha of mixtures (Zhang et al. 2018), 0 for none. ``oversample``: to how many items of a class the
+    sampler of that name goes, else to the largest's. ``checkpoint``: seconds between two looks at a training that can
+    be resumed. ``reduce`` {modality: C}: to how many principal components of the training rows. ``compat``: the system
+    whose code's defects are to be repeated.
     """
 
     main: ClassVar[str | None] = "head"
     corpora: tuple[str, ...] = Field(min_length=1)
     recipe: Recipe = Recipe(encoders=EMBEDDED)
+    compat: Seed | None = None
     modalities: tuple[Modality, ...] = MODALITIES
     classes: tuple[str, ...] = ()
     head: Choice = Choice(name="late")
@@ -107,15 +114,24 @@ class FitConfig(Config):
     weight_decay: float = Field(default=1e-2, ge=0)
     modality_dropout: float = Field(default=0.2, ge=0, lt=1)
     dropout_kind: Literal["rate", "softhard", "noise"] = "rate"
+    mixup: float = Field(default=0.0, ge=0)
+    curriculum: Curriculum = Curriculum()
     optimizer: Optimizer = Optimizer()
     schedule: RateSchedule = RateSchedule()
     loss: Loss = Loss()
     accumulate: int = Field(default=1, ge=1)
     clip: float = Field(default=1.0, ge=0)
     monitor: Literal["uar", "accuracy", "weighted_f1", "macro_f1", "loss"] = "uar"
-    sampler: Literal["shuffled", "balanced", "oversample", "in-order"] = "shuffled"
+    sampler: Literal["shuffled", "balanced", "by-corpus", "oversample", "in-order"] = "shuffled"
+    oversample: int | None = Field(default=None, ge=1)
+    reduce: dict[Modality, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     standardise: bool = True
+    engine: Choice = Choice(name="local")
     device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    checkpoint: float = Field(default=60.0, ge=0)
+    tensorboard: bool = False
+    require: Literal["any", "all"] = "any"
     allow_leak: bool = False
 
 
@@ -137,7 +153,6 @@ class LocoConfig(FitConfig):
     matrix: bool = False
     compare: str | None = None
     final: bool = False
-    engine: Choice = Choice(name="local")
 
 
 class PredictConfig(Config):
@@ -153,6 +168,7 @@ class PredictConfig(Config):
     face: Literal["speaker", "largest", "all", "whole"] | None = None
     prior: str = "uniform"
     explain: bool = False
+    alone: bool = False
     abstain: float = Field(default=0.0, ge=0, le=1)
     device: str = "auto"
     jobs: int = Field(default=1, ge=1)
@@ -195,19 +211,26 @@ def over_defaults(model: type[Config], values: Mapping[str, Any]) -> dict[str, A
     return presets.lay(nested, values)
 
 
-def resolve(model: type[C], flags: Mapping[str, Any], *, preset: str | None = None, sets: Iterable[str] = ()) -> C:
+def resolve(
+    model: type[C],
+    flags: Mapping[str, Any],
+    *,
+    preset: str | None = None,
+    sets: Iterable[str] = (),
+    under: Mapping[str, Any] | None = None,
+) -> C:
     """Return the validated config of a command.
 
-    ``flags`` maps dotted keys to the values given on the command line (``None`` = not given). Raises ``ConfigError``
-    that tells every fault with its path.
+    ``flags`` maps dotted keys to the values given on the command line (``None`` = not given); ``under``: what lies in
+    the place of the defaults. Raises ``ConfigError`` that tells every fault with its path.
     """
     given = [(key.split("."), value) for key, value in flags.items() if value is not None]
     given += [(_place(model, key), value) for key, value in map(override, sets)]
     command_line: dict[str, Any] = {}
     for path, value in given:
         command_line = presets.merge(command_line, _layer(path, value))
-    merged = over_defaults(model, presets.load(preset, model.command) if preset else {})
-    merged = presets.lay(merged, command_line)
+    merged = over_defaults(model, presets.lay(under or {}, presets.load(preset, model.command) if preset else {}))
+    merged = as_the_seed(presets.lay(merged, command_line))
     return validate(model, merged, f"preset '{preset}'" if preset else "configuration")
 
 

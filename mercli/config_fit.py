@@ -1,4 +1,4 @@
-"""How a head is fitted: the optimiser, its rate over time, and the loss; parts of the configs of train and loco."""
+"""How a head is fitted: optimiser, rate over time, loss, curriculum; parts of the configs of train and loco."""
 
 from __future__ import annotations
 
@@ -48,3 +48,14 @@ class Loss(BaseModel, frozen=True, extra="forbid"):
     class_weights: Literal["none", "balanced", "effective"] = "none"
     beta: float = Field(default=0.999, ge=0, lt=1)
     adjust_prior: bool | None = None
+
+
+class Curriculum(BaseModel, frozen=True, extra="forbid"):
+    """Easy segments first (Bengio et al. 2009), by the loss of a ``pilot`` of so many epochs, 0 for no curriculum.
+
+    The first epoch sees the share ``start`` of each class, its easiest; after ``epochs`` all are seen.
+    """
+
+    pilot: int = Field(default=0, ge=0)
+    start: float = Field(default=0.3, gt=0, le=1)
+    epochs: int = Field(default=10, ge=1)

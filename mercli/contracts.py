@@ -40,8 +40,9 @@ class Encoder(Protocol):
     """Turns one modality of aligned streams into features; built by ``builder(*, options)``.
 
     ``encode`` receives streams whose modality is present. A feature without a valid row means: nothing found here. An
-    encoder whose attribute ``half`` is true is run under autocast where the recipe's precision says so. One whose
-    attribute ``needs_streams`` is false (ready-made features) gets every segment once, as streams with an ``id`` alone.
+    encoder whose attribute ``half`` is true has a large network: it runs under autocast where the recipe's precision
+    says so, and on all threads of its process; others run in float32 on one thread. One whose attribute
+    ``needs_streams`` is false (ready-made features) gets every segment once, as streams with an ``id`` alone.
     """
 
     modality: str
@@ -65,7 +66,8 @@ class Batch:
 
     ``values`` {m: float32 (B, T_m, D_m)}, ``valid`` {m: bool (B, T_m)}, ``present`` bool (B, M) in the order of
     ``modalities``; ``targets`` (B,) class indices, (B, K) for many-of and values; ``log_prior`` (B, K) where training
-    adjusts logits by each corpus's own prior.
+    adjusts logits by each corpus's own prior. ``talk`` int64 (B, 3) for a head that asks for it (``needs_dialogue``):
+    the number of each segment's dialogue, its turn there, and the number of its speaker, -1 where that is not known.
     """
 
     modalities: tuple[str, ...]
@@ -74,6 +76,7 @@ class Batch:
     present: torch.Tensor
     targets: torch.Tensor | None = None
     log_prior: torch.Tensor | None = None
+    talk: torch.Tensor | None = None
 
 
 @dataclass(eq=False)
@@ -87,7 +90,8 @@ class HeadOutput:
 class Head(Protocol):
     """A ``torch.nn.Module`` over features; built by ``builder(dims, scheme, *, options)``.
 
-    ``dims`` {modality: D}. ``forward`` is finite for every non-empty subset of its modalities.
+    ``dims`` {modality: D}. ``forward`` is finite for every non-empty subset of its modalities. A head whose attribute
+    ``needs_dialogue`` is true gets whole dialogues, and is told them (``Batch.talk``).
     """
 
     modalities: tuple[str, ...]
@@ -194,8 +198,13 @@ class Transcriber(Protocol):
 
 
 class Engine(Protocol):
-    """Spreads units of work; built by ``builder(*, options)``."""
+    """Spreads units of work; built by ``builder(device, *, options)``: on which device the user wants it done."""
 
-    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield ``work(item)`` in the order of ``items``."""
+    def map(
+        self, work: Callable[[Item], Result], items: Iterable[Item], lost: Callable[[Item, str], Result] | None = None
+    ) -> Iterator[Result]:
+        """Yield ``work(item)`` in the order of ``items``.
+
+        ``lost(item, why)`` stands for an item that worker processes died of; without it that raises ``DataError``.
+        """
         ...

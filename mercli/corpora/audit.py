@@ -58,6 +58,23 @@ class Part:
             self.said.append(key)
 
 
+def untested(held: Mapping[str, Sequence[Segment]], apart: Iterable[Segment] = ()) -> dict[str, list[int]]:
+    """Return, per corpus, the rows to learn from: what another corpus tests, or a segment of ``apart`` says, is left out.
+
+    Of the test split itself every row stays.
+    """
+    tested = {
+        name: {fingerprint(segment) for segment in segments if segment.split == "test"} - {None}
+        for name, segments in held.items()
+    }
+    banned = {fingerprint(segment) for segment in apart} - {None}
+    rows = {}
+    for name, segments in held.items():
+        taken = banned.union(*(texts for other, texts in tested.items() if other != name))
+        rows[name] = [i for i, s in enumerate(segments) if s.split == "test" or fingerprint(s) not in taken]
+    return rows
+
+
 def fingerprint(segment: Segment) -> bytes | None:
     """Return what stands for a segment's words, whatever their case and punctuation; ``None`` for < 5 words.
 

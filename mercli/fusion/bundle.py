@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mercli import registry
 from mercli.config import Recipe
 from mercli.errors import ConfigError, DataError
-from mercli.fusion import packed
+from mercli.fusion import dialogues, packed
 from mercli.fusion.batch import Examples, Statistics, collate, subset_of
 from mercli.fusion.calibration import uniform
 from mercli.fusion.packed import HINT, NAMED, SUMS
@@ -61,13 +61,19 @@ class Bundle:
     stats: Statistics
 
     def log_probabilities(
-        self, features: Sequence[FeatureBundle], modalities: Sequence[str] | None = None
+        self,
+        features: Sequence[FeatureBundle],
+        modalities: Sequence[str] | None = None,
+        talk: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float64]:
-        """Return calibrated uniform-prior log-probabilities (N, K), with only ``modalities`` present when given."""
+        """Return calibrated uniform-prior log-probabilities (N, K), with only ``modalities`` present when given.
+
+        ``talk`` (N, 3): the segments' dialogues, as ``fusion.dialogues`` has them; each is alone without it.
+        """
         import torch
 
         own = tuple(self.card.dims)
-        examples = Examples(features, own, np.full(len(features), -1))
+        examples = Examples(features, own, np.full(len(features), -1), talk=talk)
         batch = collate(examples, self.stats, self.card.dims)
         if modalities is not None:
             batch = subset_of(batch, modalities)
@@ -88,6 +94,34 @@ class Bundle:
         return np.log(np.asarray(self.card.priors[name], np.float64))
 
 
+@dataclass(frozen=True, eq=False)
+class InDialogue(Bundle):
+    """A bundle that answers for one segment (``row``) of a dialogue, whose answers are computed together and kept."""
+
+    dialogue: Sequence[FeatureBundle] = ()
+    row: int = 0
+    known: dict[tuple[str, ...] | None, NDArray[np.float64]] = field(default_factory=dict)
+
+    def log_probabilities(
+        self,
+        features: Sequence[FeatureBundle],
+        modalities: Sequence[str] | None = None,
+        talk: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return those of the segment (1, K), with only ``modalities`` present in the whole dialogue when given."""
+        key = None if modalities is None else tuple(modalities)
+        if key not in self.known:
+            said = dialogues.windows(len(self.dialogue))
+            self.known[key] = super().log_probabilities(self.dialogue, modalities, said)
+        return self.known[key][self.row : self.row + 1]
+
+
+def in_dialogue(bundle: Bundle, features: Sequence[FeatureBundle]) -> list[InDialogue]:
+    """Return a bundle that answers for each of the consecutive segments of one dialogue."""
+    known: dict[tuple[str, ...] | None, NDArray[np.float64]] = {}
+    return [InDialogue(bundle.card, bundle.head, bundle.stats, features, row, known) for row in range(len(features))]
+
+
 def save(folder: Path, card: BundleCard, head: Any, stats: Statistics, readme: str) -> None:
     """Write a bundle; ``checksums.json`` comes last, so a folder that has it is whole.
 
@@ -95,11 +129,10 @@ def save(folder: Path, card: BundleCard, head: Any, stats: Statistics, readme: s
     """
     from safetensors.torch import save_file
 
-    spec = registry.get("heads", card.head["name"])
-    options = registry.check_options(spec, card.head["options"])
-    card = replace(card, head={**card.head, "version": spec.version, "options": options})
+    version, options = _whole(card.head["name"], card.head["options"])
+    card = replace(card, head={**card.head, "version": version, "options": options})
     tensors = {f"head.{name}": value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
-    for kind, table in (("mean", stats.mean), ("std", stats.std)):
+    for kind, table in (("mean", stats.mean), ("std", stats.std), ("axes", stats.axes)):
         import torch
 
         tensors |= {f"{kind}.{m}": torch.from_numpy(np.ascontiguousarray(v)) for m, v in table.items()}
@@ -109,6 +142,17 @@ def save(folder: Path, card: BundleCard, head: Any, stats: Statistics, readme: s
     write_text(folder / "README.md", readme)
     sums = {name: sha256((folder / name).read_bytes()) for name in NAMED}
     write_text(folder / SUMS, json.dumps(sums, indent=2) + "\n")
+
+
+def _whole(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a head's version and all its options; of a head that wraps another, the other's too."""
+    spec = registry.get("heads", name)
+    checked = registry.check_options(spec, options)
+    inside = spec.facts.get("wraps")
+    if inside is None:
+        return spec.version, checked
+    version, own = _whole(checked[inside], checked["options"] or {})
+    return f"{spec.version}+{version}", {**checked, "options": own}
 
 
 def sha256(content: bytes) -> str:
@@ -171,24 +215,30 @@ def _weights(folder: Path, card: BundleCard, content: bytes) -> tuple[Any, Stati
     from safetensors import SafetensorError
     from safetensors import torch as safetensors
 
-    name, version = card.head["name"], registry.get("heads", card.head["name"]).version
+    name = card.head["name"]
+    version, _ = _whole(name, card.head["options"])
     if card.head["version"] != version:
         raise DataError(
             f"bundle '{folder}' has version {card.head['version']} of the head '{name}', and {version} is installed",
             "train the bundle again, or install the version of mercli that made it",
         )
-    head = registry.build("heads", name, card.dims, card.scheme, options=card.head["options"])
     try:
         tensors = safetensors.load(content)
-        head.load_state_dict({n.removeprefix("head."): t for n, t in tensors.items() if n.startswith("head.")})
         tables = [{m: tensors[f"{kind}.{m}"].numpy() for m in card.dims} for kind in ("mean", "std")]
+        axes = {m: tensors[f"axes.{m}"].numpy() for m in card.dims if f"axes.{m}" in tensors}
+        stats = Statistics(tables[0], tables[1], axes)
+        widths = stats.widths(card.dims)
+        head = registry.build("heads", name, widths, card.scheme, options=card.head["options"])
+        head.load_state_dict({n.removeprefix("head."): t for n, t in tensors.items() if n.startswith("head.")})
     except (SafetensorError, RuntimeError, KeyError) as fault:
         raise DataError(f"bundle '{folder}': its weights do not fit its card: {fault}", HINT) from fault
-    for table in tables:
-        for modality, values in table.items():
-            if values.shape != (card.dims[modality],):
-                raise DataError(f"bundle '{folder}': its statistics of {modality} do not fit its card", HINT)
-    return head, Statistics(*tables)
+    shapes: list[tuple[str, tuple[int, ...], tuple[int, ...]]]
+    shapes = [(m, v.shape, (widths[m],)) for table in tables for m, v in table.items()]
+    shapes += [(m, v.shape, (card.dims[m], widths[m])) for m, v in stats.axes.items()]
+    for modality, found, expected in shapes:
+        if found != expected:
+            raise DataError(f"bundle '{folder}': its statistics of {modality} do not fit its card", HINT)
+    return head, stats
 
 
 def check_keys(card: BundleCard, keys: Mapping[str, str]) -> None:

@@ -79,7 +79,10 @@ def grow(
     values |= {m: new[kept].masked_fill(~valid[m].unsqueeze(-1), 0) for m, new in zip(pair, fresh, strict=True)}
     targets = None if batch.targets is None else batch.targets[row]
     prior = None if batch.log_prior is None else batch.log_prior[row]
-    return Batch(batch.modalities, values, valid, present, targets, prior)
+    talk = None if batch.talk is None else batch.talk[row]
+    if talk is not None:  # each copy of a dialogue is a dialogue of its own
+        talk[:, 0] += copy[kept] * (talk[:, 0].max() + 1)
+    return Batch(batch.modalities, values, valid, present, targets, prior, talk)
 
 
 def _times(clips: torch.Tensor, share: torch.Tensor) -> torch.Tensor:

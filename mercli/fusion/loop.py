@@ -2,127 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from mercli.config_fit import Optimizer, RateSchedule
+from mercli.config_fit import Curriculum
 from mercli.contracts import Batch
 from mercli.errors import DataError
-from mercli.fusion import optimisers
+from mercli.fusion import dialogues
+from mercli.fusion.checkpoint import Checkpoint
 from mercli.fusion.dropout import grow
-from mercli.fusion.losses import Objective, cross_entropy, using
-from mercli.fusion.sampling import ORDERS
-from mercli.fusion.source import Source, parts, take
+from mercli.fusion.losses import cross_entropy, item_losses, using
+from mercli.fusion.mixup import mixed_loss
+from mercli.fusion.sampling import drawn, ease
+from mercli.fusion.source import Source, named, parts, take
+from mercli.fusion.training import Epoch, Schedule, Training
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How a head is fitted; ``modality_dropout`` is the chance of hiding a modality of a segment in training.
-
-    Where ``dropout`` is not ``rate``, every batch comes in the copies of ``mercli.fusion.dropout`` instead.
-    ``accumulate`` batches make one step of the optimiser; ``clip`` is the largest gradient norm, 0 for any.
-    """
-
-    epochs: int
-    patience: int
-    batch: int
-    lr: float
-    weight_decay: float
-    modality_dropout: float
-    seed: int
-    optimizer: Optimizer = field(default_factory=Optimizer)
-    rate: RateSchedule = field(default_factory=RateSchedule)
-    objective: Objective = field(default_factory=Objective)
-    accumulate: int = 1
-    clip: float = 1.0
-    monitor: Literal["uar", "accuracy", "weighted_f1", "macro_f1", "loss"] = "uar"
-    sampler: Literal["shuffled", "balanced", "oversample", "in-order"] = "shuffled"
-    dropout: Literal["rate", "softhard", "noise"] = "rate"
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch's record: mean training loss, dev figures, and whether it is the best so far.
-
-    ``dev_loss`` is the mean over batches, as the training loss is; ``lr`` the rate of the last step; ``score`` the
-    figure that is watched, turned so that more is better.
-    """
-
-    number: int
-    loss: float
-    dev_uar: float
-    best: bool
-    dev_accuracy: float
-    dev_weighted_f1: float
-    dev_macro_f1: float
-    dev_loss: float
-    lr: float
-    score: float
-
-
-def fit(head: Any, train: Batch | Source, dev: Batch | Source, schedule: Schedule) -> Iterator[Epoch]:
-    """Train ``head`` in place and yield each epoch; ends after ``patience`` epochs without a better dev score.
-
-    The head holds the weights of its best epoch when the generator is exhausted. Raises ``DataError`` when the loss
-    is not finite.
-    """
-    draw = torch.Generator().manual_seed(schedule.seed)
-    optimiser = optimisers.build(schedule.optimizer, head.parameters(), schedule.lr, schedule.weight_decay)
-    pace = optimisers.Pace(schedule.rate, schedule.lr, schedule.epochs)
-    best, kept, waited = -np.inf, clone(head.state_dict()), 0
-    for number in range(1, schedule.epochs + 1):
-        # the objective holds inside an epoch only: whoever takes the epochs may compute losses of his own between
-        with using(schedule.objective):
-            loss, lr = _epoch(head, train, optimiser, schedule, pace, number - 1, draw)
-            if not np.isfinite(loss):
-                raise DataError(
-                    f"the training loss is {loss} in epoch {number}, expected a finite number", "--set lr=1e-4"
-                )
-            found = judge(predict(head, dev), dev, schedule.batch)
-        score = -found["loss"] if schedule.monitor == "loss" else found[schedule.monitor]
-        if better := score > best:
-            best, kept, waited = score, clone(head.state_dict()), 0
-        else:
-            waited += 1
-        pace.note(better)
-        yield Epoch(number, loss, best=better, lr=lr, score=score, **{f"dev_{name}": v for name, v in found.items()})
-        if waited >= schedule.patience:
-            break
-    head.load_state_dict(kept)
-
-
-def _epoch(
+def fit(
     head: Any,
     train: Batch | Source,
-    optimiser: torch.optim.Optimizer,
+    dev: Batch | Source,
     schedule: Schedule,
-    pace: optimisers.Pace,
-    epoch: int,
-    draw: torch.Generator,
-) -> tuple[float, float]:
-    """Return the mean loss over the batches of one epoch, and the rate of its last step."""
-    head.train()
-    batches = _order(train, schedule, draw).split(schedule.batch)
-    groups = [batches[i : i + schedule.accumulate] for i in range(0, len(batches), schedule.accumulate)]
-    losses, lr = [], schedule.lr
-    for step, group in enumerate(groups):
-        lr = pace.set(optimiser, epoch, step, len(groups))
-        optimiser.zero_grad(set_to_none=True)
-        size = sum(len(index) for index in group)
-        for index in group:
-            batch = _batch(train, index, schedule, draw)
-            loss = head.loss(head(batch), batch)
-            (loss * (len(index) / size)).backward()
-            losses.append(loss.detach().reshape(()))
-        if schedule.clip:
-            torch.nn.utils.clip_grad_norm_(head.parameters(), schedule.clip)
-        optimiser.step()
+    checkpoint: Checkpoint | None = None,
+) -> Iterator[Epoch]:
+    """Train ``head`` in place and yield each epoch; ends after ``patience`` epochs without a better dev score.
+
+    The head holds the weights of its best epoch when the generator is exhausted. With a ``checkpoint`` the training
+    goes on where that was left, its epochs are yielded again, and it is kept up. Raises ``DataError`` when the loss is
+    not finite.
+    """
+    training = Training(head, schedule)
+    if checkpoint is not None:
+        checkpoint.restore(training)
+    yield from tuple(training.epochs)
+    if schedule.curriculum.pilot and training.ease is None and not training.over:
+        training.ease = _ease(head, train, schedule)
+    while not training.over:
+        # the objective holds inside an epoch only: whoever takes the epochs may compute losses of his own between
+        with using(schedule.objective):
+            loss = _epoch(training, train, checkpoint)
+            epoch = training.note(loss, judge(predict(head, dev), dev, schedule.batch))
+        if checkpoint is not None:
+            checkpoint.offer(training)
+        yield epoch
+    head.load_state_dict(training.kept)
+
+
+def _ease(head: Any, train: Batch | Source, schedule: Schedule) -> torch.Tensor:
+    """Return where each training item (N,) stands within its class by the loss of a pilot that dev never meets."""
+    pilot, epochs = copy.deepcopy(head), schedule.curriculum.pilot
+    plan = replace(schedule, epochs=epochs, patience=epochs, curriculum=Curriculum())
+    for _ in fit(pilot, train, train, plan):
+        pass
+    assert train.targets is not None
+    return ease(item_losses(predict(pilot, train), train.targets, train.log_prior).cpu(), train.targets.cpu())
+
+
+def _epoch(training: Training, train: Batch | Source, checkpoint: Checkpoint | None = None) -> float:
+    """Train what is left of the epoch and return the mean loss over all its batches."""
+    plan = training.schedule
+    training.head.train()
+    if training.order is None:
+        training.order = _order(train, training)
+    batches = dialogues.split(training.order, train.talk, plan.batch)
+    groups = [batches[i : i + plan.accumulate] for i in range(0, len(batches), plan.accumulate)]
+    for number in range(training.step, len(groups)):
+        training.pace.set(training.optimiser, len(training.epochs), number, len(groups))
+        step(training, train, groups[number])
+        if checkpoint is not None:
+            checkpoint.offer(training)
     # read once an epoch: reading a loss makes a GPU wait for it
-    return float(np.mean(torch.stack(losses).tolist())), lr
+    losses = torch.stack(training.losses).tolist()
+    for number, (loss, index) in enumerate(zip(losses, batches, strict=True), start=1):
+        if not np.isfinite(loss):
+            raise DataError(
+                f"the training loss is {loss} in epoch {len(training.epochs) + 1}, batch {number} "
+                f"({named(train, index)}), expected a finite number",
+                "--set lr=1e-4",
+            )
+    return float(np.mean(losses))
+
+
+def step(training: Training, train: Batch | Source, group: Sequence[torch.Tensor]) -> None:
+    """Make one step of the optimiser from the batches of ``group``, each the indices of its segments."""
+    plan = training.schedule
+    training.optimiser.zero_grad(set_to_none=True)
+    size = sum(len(index) for index in group)
+    for index in group:
+        batch = _batch(train, index, plan, training.draw)
+        with training.arithmetic():
+            loss = mixed_loss(training.head, batch, plan.mixup, training.draw)
+        training.scaler.scale(loss * (len(index) / size)).backward()
+        training.losses.append(loss.detach().reshape(()))
+    training.advance()
 
 
 def _batch(train: Batch | Source, index: torch.Tensor, schedule: Schedule, draw: torch.Generator) -> Batch:
@@ -130,17 +107,22 @@ def _batch(train: Batch | Source, index: torch.Tensor, schedule: Schedule, draw:
     if schedule.dropout != "rate":
         return grow(take(train, index), schedule.dropout, draw)
     drop = torch.rand((len(index), len(train.modalities)), generator=draw) < schedule.modality_dropout
-    return take(train, index, drop)
+    return take(train, index, drop if schedule.modality_dropout else None)
 
 
-def _order(train: Batch | Source, schedule: Schedule, draw: torch.Generator) -> torch.Tensor:
+def _order(train: Batch | Source, training: Training) -> torch.Tensor:
+    """Return the items of an epoch: drawn by the sampler from those that the curriculum has come to."""
+    plan = training.schedule
     targets = torch.zeros(len(train.present), dtype=torch.long) if train.targets is None else train.targets.cpu()
-    return ORDERS[schedule.sampler](targets, draw)
-
-
-def clone(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return a copy of a state dict that further training does not touch."""
-    return {name: tensor.detach().clone() for name, tensor in state.items()}
+    groups = targets
+    if plan.sampler == "by-corpus":
+        groups = train.corpora if isinstance(train, Source) else torch.zeros_like(targets)
+    if training.ease is None or training.share == 1:
+        order = drawn(plan.sampler, groups, training.draw, plan.oversample)
+    else:
+        (easy,) = torch.where(training.ease < training.share)
+        order = easy[drawn(plan.sampler, groups[easy], training.draw, plan.oversample)]
+    return dialogues.together(order, train.talk)
 
 
 @torch.inference_mode()
@@ -150,8 +132,10 @@ def predict(head: Any, data: Batch | Source, change: Callable[[Batch], Batch] | 
     ``change`` is done to every batch before the head sees it.
     """
     head.eval()
-    batches = (take(data, index) for index in parts(data))
-    return torch.cat([head(change(batch) if change else batch).logits for batch in batches])
+    order = list(parts(data))
+    batches = (take(data, index) for index in order)
+    logits = torch.cat([head(change(batch) if change else batch).logits for batch in batches])
+    return logits[torch.cat(order).argsort().to(logits.device)]
 
 
 def recall(predicted: torch.Tensor, targets: torch.Tensor | None) -> float:

@@ -72,8 +72,14 @@ def cross_entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """
     if batch.targets is None:
         raise ValueError("a loss needs targets")
-    adjusted = logits if batch.log_prior is None else logits + batch.log_prior
+    whole = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+    adjusted = whole if batch.log_prior is None else whole + batch.log_prior
     return _objective.get()(adjusted, batch.targets)
+
+
+def item_losses(logits: torch.Tensor, targets: torch.Tensor, log_prior: torch.Tensor | None) -> torch.Tensor:
+    """Return the plain cross-entropy (N,) of logits (N, K) for class indices, under log-priors (N, K) if there are."""
+    return F.cross_entropy(logits if log_prior is None else logits + log_prior, targets, reduction="none")
 
 
 def class_weights(

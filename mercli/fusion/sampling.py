@@ -5,6 +5,7 @@ Resampling before the split puts copies of one item on both sides of it, and eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -32,14 +33,33 @@ def class_weights_per_item(targets: torch.Tensor) -> torch.Tensor:
     return 1 / torch.bincount(targets)[targets].double()
 
 
-def oversample(targets: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
-    """Return every item once and, drawn with replacement, as many more as bring each class to the largest's size."""
-    largest = int(torch.bincount(targets).max())
+def oversample(targets: torch.Tensor, draw: torch.Generator, most: int | None = None) -> torch.Tensor:
+    """Return every item once and, drawn with replacement, as many more as bring each class to ``most`` items.
+
+    A class that has as many is left as it is; ``None``: to the largest class's size.
+    """
+    goal = int(torch.bincount(targets).max()) if most is None else most
     parts = []
     for label in targets.unique():
         (own,) = torch.where(targets == label)
-        more = torch.randint(len(own), (largest - len(own),), generator=draw)
+        more = torch.randint(len(own), (max(0, goal - len(own)),), generator=draw)
         parts += [own, own[more]]
+    order = torch.cat(parts)
+    return order[torch.randperm(len(order), generator=draw)]
+
+
+def equally(groups: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
+    """Return about N items, as many of each group (corpus): some of a large one, a small one several times over.
+
+    No item comes a time more before every other of its group has come as often.
+    """
+    names = groups.unique()
+    quota = math.ceil(len(groups) / len(names))
+    parts = []
+    for name in names:
+        (own,) = torch.where(groups == name)
+        rounds = [own[torch.randperm(len(own), generator=draw)] for _ in range(math.ceil(quota / len(own)))]
+        parts.append(torch.cat(rounds)[:quota])
     order = torch.cat(parts)
     return order[torch.randperm(len(order), generator=draw)]
 
@@ -47,6 +67,24 @@ def oversample(targets: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
 ORDERS: dict[str, Order] = {
     "shuffled": shuffled,
     "balanced": balanced,
+    "by-corpus": equally,
     "oversample": oversample,
     "in-order": in_order,
 }
+
+
+def drawn(name: str, groups: torch.Tensor, draw: torch.Generator, most: int | None = None) -> torch.Tensor:
+    """Return the items of an epoch by the sampler of this name; ``groups`` (N,): their classes, or their corpora."""
+    return oversample(groups, draw, most) if name == "oversample" else ORDERS[name](groups, draw)
+
+
+def ease(losses: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the place of each item among those of its class by loss (N,), float64: 0 the easiest, below 1 the hardest.
+
+    By class, because the easiest of all would be those of the frequent classes.
+    """
+    found = torch.empty(len(losses), dtype=torch.float64)
+    for label in targets.unique():
+        (own,) = torch.where(targets == label)
+        found[own[losses[own].argsort(stable=True)]] = torch.arange(len(own), dtype=torch.float64) / len(own)
+    return found

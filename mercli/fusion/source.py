@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mercli.contracts import Batch
-from mercli.fusion.batch import Examples, Statistics, collate, select
+from mercli.fusion import dialogues
+from mercli.fusion.batch import Examples, Statistics, collate, hidden, select
 
 RESIDENT = 512 << 20
 """Bytes that padded features may take to be kept resident; larger ones would lie in memory twice, mapped and padded."""
@@ -41,6 +43,21 @@ class Source:
     resident: Batch | None
 
     @property
+    def talk(self) -> torch.Tensor | None:
+        """The segments' dialogues, turns and speakers, int64 (N, 3) on the CPU, where a head asks for them."""
+        return None if self.examples.talk is None else torch.from_numpy(self.examples.talk)
+
+    @cached_property
+    def corpora(self) -> torch.Tensor:
+        """The number of each segment's corpus, int64 (N,) on the CPU."""
+        return numbered(self.examples)
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """How many numbers a row of each modality has in a batch."""
+        return self.stats.widths(self.dims)
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities in the order of ``present``."""
         return self.examples.modalities
@@ -58,6 +75,7 @@ class Source:
             whole.present[there],
             self.targets[there],
             None if self.log_prior is None else self.log_prior[there],
+            None if whole.talk is None else whole.talk[there],
         )
 
 
@@ -66,13 +84,21 @@ def source(
 ) -> Source:
     """Return a source of batches; ``resident``: whether features are kept padded, by size where it is ``None``."""
     lengths = _lengths(examples)
-    size = 4 * len(lengths) * sum(int(n) * dims[m] for n, m in zip(longest(lengths), examples.modalities, strict=True))
+    widths = stats.widths(dims)
+    size = (
+        4 * len(lengths) * sum(int(n) * widths[m] for n, m in zip(longest(lengths), examples.modalities, strict=True))
+    )
     keep = size <= RESIDENT if resident is None else resident
     whole = collate(examples, stats, dims, device) if keep else None
     present = torch.from_numpy(_present(examples)).to(device) if whole is None else whole.present
     prior = None if examples.log_prior is None else torch.from_numpy(examples.log_prior).to(device)
     targets = torch.from_numpy(examples.targets).to(device)
     return Source(examples, stats, dims, device, lengths, present, targets, prior, whole)
+
+
+def numbered(examples: Examples) -> torch.Tensor:
+    """Return the number of each segment's corpus, int64 (N,); one corpus where the examples name none."""
+    return torch.from_numpy(np.unique(examples.corpora or [""] * len(examples), return_inverse=True)[1])
 
 
 def longest(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -95,22 +121,31 @@ def _present(examples: Examples) -> NDArray[np.bool_]:
 
 def take(data: Batch | Source, index: torch.Tensor, drop: torch.Tensor | None = None) -> Batch:
     """Return the segments ``index`` (on the CPU) of a source, or of a batch, as ``select`` does."""
-    if isinstance(data, Source):
-        data, index = data.rows(index), torch.arange(len(index))
     device = data.present.device
-    return select(data, index.to(device), None if drop is None else drop.to(device))
+    there = None if drop is None else drop.to(device)
+    if isinstance(data, Batch):
+        return select(data, index.to(device), there)
+    rows = data.rows(index)  # what is absent in them is zeros already
+    return rows if there is None else hidden(rows, there)
+
+
+def named(data: Batch | Source, index: torch.Tensor, most: int = 8) -> str:
+    """Return the ids of the segments ``index`` to be read by a person (a batch has only their rows)."""
+    rows = index.tolist()
+    names = [data.examples.bundles[row].segment_id if isinstance(data, Source) else f"row {row}" for row in rows]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def parts(data: Batch | Source) -> Iterator[torch.Tensor]:
     """Yield consecutive indices of at most ``ROWS`` segments whose padded features are at most ``NUMBERS`` numbers.
 
-    A segment that is longer by itself comes alone.
+    A segment that is longer by itself comes alone. Where dialogues are told they stay whole, and are not consecutive.
     """
-    if isinstance(data, Batch):
-        each = sum(values[0].numel() for values in data.values.values()) if len(data.present) else 1
-        yield from torch.arange(len(data.present)).split(max(1, min(ROWS, NUMBERS // max(1, each))))
+    if isinstance(data, Batch) or data.talk is not None:
+        order = dialogues.together(torch.arange(len(data.present)), data.talk)
+        yield from dialogues.split(order, data.talk, max(1, min(ROWS, NUMBERS // max(1, _widest(data)))))
         return
-    widths = np.asarray([data.dims[m] for m in data.modalities])
+    widths = np.asarray([data.widths[m] for m in data.modalities])
     first = 0
     if not len(data.lengths):
         yield torch.arange(0)
@@ -120,3 +155,10 @@ def parts(data: Batch | Source) -> Iterator[torch.Tensor]:
         count = max(1, int(np.searchsorted(sizes, NUMBERS, side="right")))
         yield torch.arange(first, first + count)
         first += count
+
+
+def _widest(data: Batch | Source) -> int:
+    """Return how many numbers a segment takes where it is padded to the longest of all."""
+    if isinstance(data, Source):
+        return sum(int(n) * data.widths[m] for n, m in zip(longest(data.lengths), data.modalities, strict=True))
+    return sum(values[:1].numel() for values in data.values.values())

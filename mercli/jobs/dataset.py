@@ -15,10 +15,11 @@ import numpy as np
 from mercli.config import FitConfig
 from mercli.corpora import audit, manifest
 from mercli.errors import ConfigError, DataError
-from mercli.features.store import Store
+from mercli.features.store import Store, Stored
+from mercli.fusion import dialogues
 from mercli.fusion.batch import Examples
 from mercli.fusion.calibration import log_frequencies
-from mercli.jobs import encoding
+from mercli.jobs import encoding, stored_precision
 from mercli.jobs.extract import stores
 from mercli.labels import CANONICAL, POLICIES, UNDECIDED, VARIANTS, is_canonical, narrowed, scheme_of
 from mercli.types import MODALITIES, FeatureBundle, LabelScheme, Segment
@@ -26,7 +27,11 @@ from mercli.types import MODALITIES, FeatureBundle, LabelScheme, Segment
 
 @dataclass(eq=False)
 class CorpusData:
-    """One corpus's usable segments, their features and class indices, by split."""
+    """One corpus's usable segments, their features and class indices, by split.
+
+    Of ``featured`` labelled segments that have any feature ``having`` counts those of each modality; ``incomplete`` of
+    them lack one, and were left out where every one is required.
+    """
 
     name: str
     identity: str
@@ -36,6 +41,9 @@ class CorpusData:
     targets: list[int] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     without_features: int = 0
+    featured: int = 0
+    having: Counter[str] = field(default_factory=Counter)
+    incomplete: int = 0
 
     def rows(self, split: str | None) -> list[int]:
         """Return the indices of a split, or of everything."""
@@ -58,7 +66,7 @@ class CorpusData:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """All corpora of a command under one label scheme, and how their features were made."""
+    """All corpora of a command under one label scheme, and how their features were made (in which ``precision``)."""
 
     corpora: Mapping[str, CorpusData]
     scheme: LabelScheme
@@ -66,9 +74,13 @@ class Data:
     keys: Mapping[str, str]
     dims: Mapping[str, int]
     trained_on: Mapping[str, Sequence[Any]]
+    precision: str = "fp32"
 
-    def examples(self, parts: Sequence[tuple[str, str | None]], *, prior: bool = True) -> Examples:
-        """Return the examples of (corpus, split) parts; each carries its own corpus's log-prior."""
+    def examples(self, parts: Sequence[tuple[str, str | None]], *, prior: bool = True, talk: bool = False) -> Examples:
+        """Return the examples of (corpus, split) parts; each carries its own corpus's log-prior.
+
+        ``talk``: with their dialogues, of which each part holds its own segments alone.
+        """
         bundles: list[FeatureBundle] = []
         targets: list[int] = []
         names: list[str] = []
@@ -81,7 +93,8 @@ class Data:
             names += [name] * len(rows)
             priors += [corpus.log_prior(len(self.scheme.names))] * len(rows)
         table = np.asarray(priors, np.float32) if prior and priors else None
-        return Examples(bundles, tuple(self.dims), np.asarray(targets, np.int64), names, table)
+        said = dialogues.talk(zip(names, self.segments(parts), strict=True)) if talk else None
+        return Examples(bundles, tuple(self.dims), np.asarray(targets, np.int64), names, table, said)
 
     def without_texts_of(self, name: str) -> tuple[Data, dict[str, int]]:
         """Return the data whose other corpora lack every text of >= 5 words that corpus ``name`` has, and how many.
@@ -101,16 +114,9 @@ class Data:
 
         Counts are by the corpus that the segments leave.
         """
-        tested = {
-            name: {audit.fingerprint(corpus.segments[i]) for i in corpus.rows("test")} - {None}
-            for name, corpus in self.corpora.items()
-        }
-        kept, counts = {}, {}
-        for name, corpus in self.corpora.items():
-            taken = set[bytes | None]().union(*(texts for other, texts in tested.items() if other != name))
-            rows = [i for i, s in enumerate(corpus.segments) if s.split == "test" or audit.fingerprint(s) not in taken]
-            counts[name] = len(corpus.segments) - len(rows)
-            kept[name] = corpus.only(rows) if counts[name] else corpus
+        rows = audit.untested({name: corpus.segments for name, corpus in self.corpora.items()})
+        counts = {name: len(corpus.segments) - len(rows[name]) for name, corpus in self.corpora.items()}
+        kept = {n: corpus.only(rows[n]) if counts[n] else corpus for n, corpus in self.corpora.items()}
         return replace(self, corpora=kept), {name: count for name, count in counts.items() if count}
 
     def segments(self, parts: Sequence[tuple[str, str | None]]) -> list[Segment]:
@@ -126,21 +132,24 @@ def load(config: FitConfig) -> Data:
     if len(set(config.corpora)) < len(config.corpora):
         raise ConfigError(f"a corpus is named twice: {', '.join(config.corpora)}")
     held = [manifest.load(Path(config.data), name) for name in config.corpora]
-    scheme = _scheme(held)
+    scheme = common_scheme(held)
     scheme = narrowed(scheme, config.classes) if config.classes else scheme
-    encoders = encoding.build(config.recipe, config.modalities)
+    # nothing is encoded here: a precision that this machine has no arithmetic for can be read
+    built = encoding.build(config.recipe.model_copy(update={"precision": "fp32"}), config.modalities)
+    encoders = stored_precision.of_store(config.recipe, built, held)
     corpora = {m.name: _corpus(config, m, scheme, encoders) for m in held}
     return Data(
         corpora,
         scheme,
-        _policy(held) if is_canonical(scheme) else scheme.name,
+        policy_of(held) if is_canonical(scheme) else scheme.name,
         dict(encoders.keys),
         {modality: encoder.dim for modality, encoder in encoders.encoders.items()},
         {modality: encoder.trained_on for modality, encoder in encoders.encoders.items()},
+        next((p for p in encoders.precisions.values() if p != "fp32"), "fp32"),
     )
 
 
-def _scheme(held: Sequence[manifest.Manifest]) -> LabelScheme:
+def common_scheme(held: Sequence[manifest.Manifest]) -> LabelScheme:
     """Return the seven canonical classes if every corpus has labels among them, else the one corpus's own."""
     if len(held) == 1 and not _known(held[0]):
         return held[0].scheme
@@ -151,7 +160,7 @@ def _scheme(held: Sequence[manifest.Manifest]) -> LabelScheme:
     raise DataError(f"no label of {names} fits the scheme '{CANONICAL.name}'", "train on one such corpus alone")
 
 
-def _policy(held: Sequence[manifest.Manifest]) -> str:
+def policy_of(held: Sequence[manifest.Manifest]) -> str:
     """Return the policy of the corpora's labels; where they differ, each with its corpora."""
     named: dict[str, list[str]] = {}
     for one in held:
@@ -173,10 +182,9 @@ def _corpus(
     config: FitConfig, held: manifest.Manifest, scheme: LabelScheme, encoders: encoding.EncoderSet
 ) -> CorpusData:
     own = stores(held, encoders)
-    identity = f"made:{held.name}" if held.card.get("made") else _identity(held)
-    corpus = CorpusData(held.name, identity, held.card)
+    corpus = CorpusData(held.name, identity(held), held.card)
     for segment in held.segments():
-        label = _label(segment, held, scheme)
+        label = label_in(segment, held, scheme)
         if label is None:
             corpus.dropped[str(segment.labels.get(held.scheme.name))] += 1
             continue
@@ -184,13 +192,20 @@ def _corpus(
         if not any(features.values()):
             corpus.without_features += 1
             continue
+        corpus.featured += 1
+        corpus.having.update(m for m, feature in features.items() if feature is not None)
+        if config.require == "all" and None in features.values():
+            corpus.incomplete += 1
+            continue
         missing = {m: own[m].missing(segment.id) or "not extracted" for m, f in features.items() if f is None}
         _check_finite(segment, features)
         corpus.segments.append(segment)
         trust = own["text"].trust(segment.id) if "text" in own else None
-        corpus.bundles.append(FeatureBundle(segment.id, features, missing, trust))
+        corpus.bundles.append(FeatureBundle(segment.id, Stored(own, segment.id), missing, trust))
         corpus.targets.append(scheme.names.index(label))
     if not corpus.segments:
+        if corpus.incomplete:
+            raise DataError(f"no segment of '{held.name}' has all of {', '.join(own)}", "--require any")
         _refuse_extracted(held, own)
         raise DataError(
             f"no segment of '{held.name}' has features made by this recipe",
@@ -210,13 +225,16 @@ def _refuse_extracted(held: manifest.Manifest, own: Mapping[str, Store]) -> None
         )
 
 
-def _identity(held: manifest.Manifest) -> str:
+def identity(held: manifest.Manifest) -> str:
     """Return which known corpus this is, so that encoders trained on it are found: folder and csv may hold any."""
+    if held.card.get("made"):
+        return f"made:{held.name}"
     reader = str(held.card["reader"])
     return str(held.card.get("identity") or (held.name if reader in ("folder", "csv") else reader))
 
 
-def _label(segment: Segment, held: manifest.Manifest, scheme: LabelScheme) -> str | None:
+def label_in(segment: Segment, held: manifest.Manifest, scheme: LabelScheme) -> str | None:
+    """Return a segment's class in a scheme, ``None`` where its label is of none."""
     raw = segment.labels.get(held.scheme.name)
     if raw is None:
         return None

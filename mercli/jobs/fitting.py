@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mercli import __version__, registry
+from mercli import __version__, log, registry
 from mercli.config import FitConfig
 from mercli.contracts import Batch
 from mercli.engines.devices import resolve
-from mercli.errors import DataError
+from mercli.errors import ConfigError, DataError
 from mercli.fusion import bundle as bundles
-from mercli.fusion import conditions, loop, losses
-from mercli.fusion.batch import Statistics, statistics
-from mercli.fusion.calibration import log_frequencies, temperature, uniform
+from mercli.fusion import conditions, dialogues, loop
+from mercli.fusion.batch import Examples, Statistics, statistics
+from mercli.fusion.calibration import temperature, uniform
+from mercli.fusion.checkpoint import Checkpoint, fingerprint
 from mercli.fusion.source import source
+from mercli.fusion.training import Epoch
+from mercli.jobs import covering
 from mercli.jobs.dataset import Data
+from mercli.jobs.planning import adjusts, balances, held_prior, schedule
+from mercli.jobs.resuming import Place
+from mercli.jobs.watching import watched
 from mercli.results import metrics, stats
 from mercli.types import Prediction, Segment
 
@@ -35,7 +41,7 @@ class Fitted:
     head: Any
     stats: Statistics
     temperature: float
-    epochs: list[loop.Epoch]
+    epochs: list[Epoch]
     device: str
     held_prior: tuple[float, ...] = ()
 
@@ -46,10 +52,15 @@ class Fitted:
 
         ``drop``: a condition as ``audio=zeros``; ``seed`` is that of its noise.
         """
-        held = source(data.examples(parts, prior=False), self.stats, data.dims, self.device)
+        asked = dialogues.asks(self.head)
+        held = source(data.examples(parts, prior=False, talk=asked), self.stats, data.dims, self.device)
         change = None if drop is None else _condition(drop, data, seed)
         logits = loop.predict(self.head, held, change).double().cpu().numpy()
         return uniform(logits, self.temperature, self.held_prior)
+
+    def on_cpu(self) -> Fitted:
+        """Return it for another process, which may see no device of this one."""
+        return replace(self, head=self.head.cpu(), device="cpu")
 
 
 def _condition(drop: str, data: Data, seed: int) -> Callable[[Batch], Batch]:
@@ -59,84 +70,78 @@ def _condition(drop: str, data: Data, seed: int) -> Callable[[Batch], Batch]:
     return partial(conditions.under, modality=modality, kind=kind, draw=torch.Generator().manual_seed(seed))
 
 
-def ready(device: str, heads: Sequence[str]) -> None:
-    """Raise ``DeviceError`` or ``PluginError`` where a device or a head is not there, before a run folder is made."""
-    resolve(device)
-    for head in heads:
-        registry.get("heads", head)
+def fit(
+    config: FitConfig,
+    data: Data,
+    train: Sequence[Part],
+    dev: Sequence[Part],
+    seed: int,
+    place: Place | None = None,
+) -> Fitted:
+    """Train a head on ``train``, choose its epoch and temperature on ``dev``; raises ``DataError`` for empty parts.
 
-
-def fit(config: FitConfig, data: Data, train: Sequence[Part], dev: Sequence[Part], seed: int) -> Fitted:
-    """Train a head on ``train``, choose its epoch and temperature on ``dev``; raises ``DataError`` for empty parts."""
+    With a ``place`` the training is kept there while it runs, and goes on from what lies there.
+    """
     import torch
 
     device = resolve(config.device)
-    learn = data.examples(train, prior=adjusts(config))
-    choose = data.examples(dev, prior=adjusts(config))
     for name, split in (*train, *dev):
         if not data.corpora[name].rows(split):
             raise DataError(f"corpus '{name}' has no {split} split", "mer prepare ... --split speaker:0.8/0.1/0.1")
+    learned = _learned(config, data, train)
+    torch.manual_seed(seed)
+    widths = learned.widths(data.dims)
+    head = registry.build("heads", config.head.name, widths, data.scheme, options=config.head.options).to(device)
+    asked = dialogues.asks(head)
+    learn = data.examples(train, prior=adjusts(config), talk=asked)
+    choose = data.examples(dev, prior=adjusts(config), talk=asked)
     if len(set(learn.targets.tolist())) < 2:
         raise DataError(f"the training part has one class only: '{data.scheme.names[learn.targets[0]]}'")
-    torch.manual_seed(seed)
-    head = registry.build("heads", config.head.name, data.dims, data.scheme, options=config.head.options).to(device)
-    learned = statistics(learn)
-    if not config.standardise:
-        learned = _as_they_are(learned)
+    covering.check_classes(data, train, dev)
+    if asked:
+        _check_dialogues(config, learn)
     plan = schedule(config, torch.from_numpy(learn.targets).to(device), len(data.scheme.names), seed)
     held = source(choose, learned, data.dims, device)
-    epochs = list(loop.fit(head, source(learn, learned, data.dims, device), held, plan))
+    identity = fingerprint(learn, choose, learned)
+    kept = None if place is None else Checkpoint(place.checkpoint, config.checkpoint, identity)
+    told = loop.fit(head, source(learn, learned, data.dims, device), held, plan, kept)
+    epochs = list(watched(told, place.tensorboard) if place and config.tensorboard else told)
     logits = loop.predict(head, held).double().cpu().numpy()
-    prior = data.examples(dev).log_prior if _balances(config) else None
+    prior = data.examples(dev).log_prior if balances(config) else None
     offset = 0.0 if prior is None else prior.astype(np.float64)
     # logits of a training that nothing balanced hold its frequencies, which answers must not
-    own = () if _balances(config) else np.exp(log_frequencies(learn.targets, len(data.scheme.names)))
-    return Fitted(head, learned, temperature(logits, choose.targets, offset), epochs, device, tuple(map(float, own)))
+    own = held_prior(config, learn, len(data.scheme.names))
+    return Fitted(head, learned, temperature(logits, choose.targets, offset), epochs, device, own)
+
+
+def _check_dialogues(config: FitConfig, learn: Examples) -> None:
+    """Raise ``ConfigError`` for a sampler that tears dialogues apart; warn where none has two segments."""
+    if config.sampler not in dialogues.DRAWN or config.curriculum.pilot:
+        what = "a curriculum" if config.curriculum.pilot else f"sampler '{config.sampler}'"
+        raise ConfigError(
+            f"{what} draws single segments, and the head '{config.head.name}' takes whole dialogues",
+            "--set sampler=shuffled --set loss.class_weights=balanced",
+        )
+    assert learn.talk is not None
+    if len(np.unique(learn.talk[:, 0])) == len(learn):
+        log.logger.warning("no training dialogue has two segments: '%s' has nothing to learn there", config.head.name)
+
+
+def _learned(config: FitConfig, data: Data, train: Sequence[Part]) -> Statistics:
+    """Return what features are reduced and standardised by: of the training part alone."""
+    for modality in config.reduce:
+        if modality not in data.dims:
+            raise ConfigError(f"'reduce.{modality}' is set, and no {modality} features are trained on")
+    found = statistics(data.examples(train), config.reduce)
+    return found if config.standardise else _as_they_are(found)
 
 
 def _as_they_are(found: Statistics) -> Statistics:
-    """Return statistics that leave features as they are."""
+    """Return statistics that leave features as they are, or as principal components are: about their mean."""
     return Statistics(
-        {modality: np.zeros_like(mean) for modality, mean in found.mean.items()},
+        {modality: mean if modality in found.axes else np.zeros_like(mean) for modality, mean in found.mean.items()},
         {modality: np.ones_like(std) for modality, std in found.std.items()},
-    )
-
-
-def adjusts(config: FitConfig) -> bool:
-    """Tell whether training adds the corpora's log-priors: where nothing else balances, unless the config says so."""
-    if config.loss.adjust_prior is not None:
-        return config.loss.adjust_prior
-    return not _weighs(config)
-
-
-def _weighs(config: FitConfig) -> bool:
-    return config.loss.class_weights != "none" or config.sampler in ("balanced", "oversample")
-
-
-def _balances(config: FitConfig) -> bool:
-    """Tell whether logits come out under a uniform prior; else they hold that of the training data."""
-    return adjusts(config) or _weighs(config)
-
-
-def schedule(config: FitConfig, targets: Any, classes: int, seed: int) -> loop.Schedule:
-    """Return what the loop is told by a config; ``targets``: the training items' class indices (N,), a tensor."""
-    objective = losses.objective(config.loss, targets, classes)
-    return loop.Schedule(
-        config.epochs,
-        config.patience,
-        config.batch,
-        config.lr,
-        config.weight_decay,
-        config.modality_dropout,
-        seed,
-        config.optimizer,
-        config.schedule,
-        objective,
-        config.accumulate,
-        config.clip,
-        config.monitor,
-        config.sampler,
-        config.dropout_kind,
+        found.axes,
     )
 
 
@@ -217,7 +222,7 @@ def save(folder: Path, config: FitConfig, data: Data, fitted: Fitted, train: Seq
         name=f"{config.head.name}-on-{'+'.join(name for name, _ in train)}",
         scheme=data.scheme,
         policy=data.policy,
-        recipe=config.recipe.model_dump(),
+        recipe=config.recipe.model_dump() | {"precision": data.precision},
         keys=data.keys,
         dims=data.dims,
         head={
@@ -249,4 +254,4 @@ def _readme(card: bundles.BundleCard, facts: Any) -> str:
 def epoch_rows(fitted: Fitted, **where: Any) -> Iterator[dict[str, Any]]:
     """Yield the lines of ``metrics.jsonl`` for one fit."""
     for epoch in fitted.epochs:
-        yield {**where, **asdict(epoch)}
+        yield {**where, **{name: value for name, value in asdict(epoch).items() if value is not None}}

@@ -1,7 +1,9 @@
-"""Named cross-validations: each fold's splits laid over the data, and out-of-fold answers put together again."""
+"""Cross-validations, named or drawn: each fold's splits laid over the data, out-of-fold answers put together again."""
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -22,9 +24,10 @@ DEV = 0.125
 def folded(data: Data, name: str, seed: int) -> Iterator[Data]:
     """Yield the data once per fold, its segments in that fold's train, dev and test parts.
 
-    Raises ``ConfigError`` where a corpus has no folds of this name, or corpora have different numbers of them.
+    ``name``: folds that the corpora have, or ``speaker:5``, drawn by ``seed`` (``dialogue``, ``clip`` likewise). Raises
+    ``ConfigError`` where a corpus has no such folds, or corpora have different numbers of them.
     """
-    own = {corpus.name: _folds(corpus, name) for corpus in data.corpora.values()}
+    own = {corpus.name: _folds(corpus, name, seed) for corpus in data.corpora.values()}
     counts = {len(folds.folds) for folds in own.values()}
     if len(counts) > 1:
         told = ", ".join(f"{corpus} {len(folds.folds)}" for corpus, folds in own.items())
@@ -34,11 +37,31 @@ def folded(data: Data, name: str, seed: int) -> Iterator[Data]:
         yield replace(data, corpora=corpora)
 
 
-def _folds(corpus: CorpusData, name: str) -> Folds:
+def _folds(corpus: CorpusData, name: str, seed: int) -> Folds:
     known: Mapping[str, object] = corpus.card.get("folds") or {}
+    group, _, count = name.partition(":")
+    if group in splits.GROUPS and count.isdecimal():
+        return _drawn(corpus, group, int(count), seed)
     if name not in known:
-        raise ConfigError(f"corpus '{corpus.name}' has no folds '{name}'{near(name, known)}", "--folds official")
+        raise ConfigError(f"corpus '{corpus.name}' has no folds '{name}'{near(name, known)}", "--folds speaker:5")
     return Folds(**known[name])  # type: ignore[arg-type]  # the card holds what prepare wrote
+
+
+def _drawn(corpus: CorpusData, group: str, count: int, seed: int) -> Folds:
+    """Return folds of about as many segments each: the largest groups first, each to the fold that has the fewest."""
+    sizes = Counter(splits.group_of(segment, group) for segment in corpus.segments)
+    if not 2 <= count <= len(sizes):
+        raise ConfigError(
+            f"--folds '{group}:{count}': corpus '{corpus.name}' can have 2 to {len(sizes)} of them",
+            f"--folds {group}:{min(5, len(sizes))}",
+        )
+    order = sorted(sizes)
+    random.Random(seed).shuffle(order)  # noqa: S311 - a fold is not a secret
+    tested: list[list[str]] = [[] for _ in range(count)]
+    for one in sorted(order, key=lambda one: -sizes[one]):
+        min(tested, key=lambda groups: sum(sizes[own] for own in groups)).append(one)
+    folds = tuple({"test": tuple(sorted(groups))} for groups in tested)
+    return Folds(group, folds)  # type: ignore[arg-type]  # one of GROUPS
 
 
 def _split(corpus: CorpusData, folds: Folds, number: int, seed: int) -> CorpusData:

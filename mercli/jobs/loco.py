@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import groupby
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mercli import log, registry, rundir
 from mercli.config import LocoConfig
 from mercli.contracts import Engine
-from mercli.jobs import audit, comparing, dataset, fitting, transfer
+from mercli.jobs import audit, comparing, costing, covering, dataset, fitting, planning, resuming, transfer
 from mercli.types import Prediction
 
 LogP = NDArray[np.float64]
@@ -53,48 +53,66 @@ class Outcome:
     left_out: dict[str, int]
 
 
-def loco(config: LocoConfig) -> Loco:
+def loco(config: LocoConfig, resume: Path | None = None) -> Loco:
     """Train on the others' train splits (early stopping on their dev), score each held-out corpus (DESIGN 7).
 
-    Heads, folds and seeds are independent fits, spread by the engine. Raises ``DataError`` for corpora that leak.
+    Heads, folds and seeds are independent fits, spread by the engine. ``resume``: the run of this config that was
+    stopped. Raises ``DataError`` for corpora that leak.
     """
     audit.refuse_leaks(config)
     settings = config.model_dump_json()
     for held in (_data, _apart):
         held.cache_clear()  # what lies on disk may have changed since this process last looked
+    clock = costing.Clock()
     data = _data(settings)
     heads = config.heads or (config.head.name,)
-    fitting.ready(config.device, heads)
-    run = rundir.create(Path(config.runs), f"loco-{'-'.join(heads)}", config.model_dump())
+    planning.ready(config, heads)
+    covering.tell(data)
+    for name in config.corpora:
+        others: list[fitting.Part] = [(other, "train") for other in config.corpora if other != name]
+        covering.check_classes(data, others, [target(config, data, name)])
     seeds = range(config.seed, config.seed + config.seeds)
     tasks = [Task(head, held_out, seed) for head in heads for held_out in config.corpora for seed in seeds]
-    engine: Engine = registry.build("engines", config.engine.name, options=config.engine.options)
-    rows: list[dict[str, Any]] = []
-    predictions: list[Prediction] = []
-    epochs: list[dict[str, Any]] = []
-    with log.to_file(run / "log.txt"):
-        done = log.progress(engine.map(partial(_run, settings), tasks), "loco", total=len(tasks), unit="fits")
-        for (head, held_out), group in groupby(done, key=lambda o: (o.task.head, o.task.held_out)):
-            outcomes = list(group)
-            rows.append(_row(config, data, outcomes))
-            predictions += _predictions(config, data, outcomes, run.name, many=len(heads) > 1)
-            epochs += _epochs(outcomes)
-            name = f"without-{held_out}" if len(heads) == 1 else f"{head}-without-{held_out}"
-            _save(run / "bundle" / name, config, data, outcomes, rows[-1])
+    engine: Engine = registry.build("engines", config.engine.name, config.device, options=config.engine.options)
+    with resuming.running(config, f"loco-{'-'.join(heads)}", resume) as run:
+        clock.note(run, "load")
+        own = resuming.settled(run, data, {head: transfer.with_head(config, head) for head in heads})
+        done = log.progress(engine.map(partial(_run, run, settings, own), tasks), "loco", total=len(tasks), unit="fits")
+        rows, predictions = _folds(run, own, data, done)
+        clock.note(run, "fit")
         result = Loco(
             run,
             rows,
             {head: _mean([row for row in rows if row["head"] == head]) for head in heads},
             comparisons=_comparisons(config, predictions, heads),
-            matrix=transfer.matrix(config, data, heads, seeds) if config.matrix else [],
+            matrix=transfer.matrix(run, own, data) if config.matrix else [],
             identifiability=transfer.identifiability(data),
         )
         if config.final:
-            _final(run, config, data, heads, seeds)
-        rundir.write_lines(run / "predictions.jsonl", predictions)
-        rundir.write_lines(run / "metrics.jsonl", epochs)
+            _final(run, own, data)
+        clock.note(run, "compare and store")
         rundir.write_text(run / "scores.json", rundir.json_line({**vars(result), "run": run.name}) + "\n")
     return result
+
+
+def _folds(
+    run: Path, heads: Mapping[str, LocoConfig], data: dataset.Data, done: Iterable[Outcome]
+) -> tuple[list[dict[str, Any]], list[Prediction]]:
+    """Return the row of every head and held-out corpus, and all answers; each is stored as soon as it is there."""
+    for file in ("predictions.jsonl", "metrics.jsonl"):
+        (run / file).unlink(missing_ok=True)  # a run that is resumed tells them anew
+    rows: list[dict[str, Any]] = []
+    predictions: list[Prediction] = []
+    for (head, held_out), group in groupby(done, key=lambda o: (o.task.head, o.task.held_out)):
+        outcomes, config = list(group), heads[head]
+        rows.append(_row(config, data, outcomes))
+        answers = list(_predictions(config, data, outcomes, run.name, many=len(heads) > 1))
+        rundir.append_lines(run / "predictions.jsonl", answers)
+        rundir.append_lines(run / "metrics.jsonl", _epochs(outcomes))
+        predictions += answers
+        name = f"without-{held_out}" if len(heads) == 1 else f"{head}-without-{held_out}"
+        _save(run / "bundle" / name, config, data, outcomes, rows[-1])
+    return rows, predictions
 
 
 @cache
@@ -108,21 +126,18 @@ def _apart(settings: str, held_out: str) -> tuple[dataset.Data, dict[str, int]]:
     return _data(settings).without_texts_of(held_out)
 
 
-def _run(settings: str, task: Task) -> Outcome:
-    config, data = LocoConfig.model_validate_json(settings), _data(settings)
+def _run(run: Path, settings: str, heads: Mapping[str, LocoConfig], task: Task) -> Outcome:
+    config, data = heads[task.head], _data(settings)
     others = [name for name in config.corpora if name != task.held_out]
     apart, left_out = _apart(settings, task.held_out)
     learn: list[fitting.Part] = [(name, "train") for name in others]
     choose: list[fitting.Part] = [(name, "dev") for name in others]
-    fitted = fitting.fit(transfer.with_head(config, task.head), apart, learn, choose, task.seed)
+    place = resuming.Place(run, f"{task.head}/without-{task.held_out}/seed-{task.seed}")
+    fitted = fitting.fit(config, apart, learn, choose, task.seed, place)
     home: list[fitting.Part] = [(name, "test") for name in others]
-    return Outcome(
-        task,
-        fitted,
-        fitted.log_probabilities(data, [target(config, data, task.held_out)]),
-        fitted.log_probabilities(data, home) if data.segments(home) else None,
-        left_out,
-    )
+    outside = fitted.log_probabilities(data, [target(config, data, task.held_out)])
+    inside = fitted.log_probabilities(data, home) if data.segments(home) else None
+    return Outcome(task, fitted.on_cpu(), outside, inside, left_out)
 
 
 def target(config: LocoConfig, data: dataset.Data, name: str) -> fitting.Part:
@@ -170,18 +185,16 @@ def _save(
     best = max(outcomes, key=lambda o: max(epoch.score for epoch in o.fitted.epochs))
     learn: list[fitting.Part] = [(name, "train") for name in row["trained_on"]]
     facts = {"left_out": row["corpus"], "held_out_uar": round(row["held_out"]["uar"], 4), "seed": best.task.seed}
-    fitting.save(folder, transfer.with_head(config, best.task.head), data, best.fitted, learn, facts)
+    fitting.save(folder, config, data, best.fitted, learn, facts)
 
 
-def _final(run: Path, config: LocoConfig, data: dataset.Data, heads: Sequence[str], seeds: range) -> None:
+def _final(run: Path, heads: Mapping[str, LocoConfig], data: dataset.Data) -> None:
     """Leave one bundle per head that is trained on every corpus; its own scores are those of the folds."""
-    learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
-    choose: list[fitting.Part] = [(name, "dev") for name in config.corpora]
-    for head in heads:
-        own = transfer.with_head(config, head)
-        fits = [fitting.fit(own, data, learn, choose, seed) for seed in seeds]
+    for head, config in heads.items():
+        learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
+        fits = transfer.fits(run, config, data, config.corpora, f"{head}/final")
         best = int(np.argmax([max(epoch.score for epoch in fit.epochs) for fit in fits]))
-        fitting.save(run / "bundle" / f"{head}-final", own, data, fits[best], learn, {"seed": seeds[best]})
+        fitting.save(run / "bundle" / f"{head}-final", config, data, fits[best], learn, {"seed": config.seed + best})
 
 
 def _mean(rows: Sequence[dict[str, Any]]) -> float | None:

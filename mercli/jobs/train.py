@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mercli import log, rundir
+from mercli import log, registry, rundir
 from mercli.config import TrainConfig
+from mercli.contracts import Engine
 from mercli.fusion.conditions import parsed
-from mercli.jobs import audit, dataset, fitting, folding
+from mercli.jobs import audit, costing, covering, dataset, fitting, folding, planning, resuming
 from mercli.types import Prediction
 
 
@@ -27,23 +30,40 @@ class Trained:
     folds: list[dict[str, Any]] = field(default_factory=list)
 
 
-def train(config: TrainConfig) -> Trained:
+def train(config: TrainConfig, resume: Path | None = None) -> Trained:
     """Train on the train splits, choose on dev, score test; the bundle is the seed that is best on dev.
 
     With ``folds`` every fold of that cross-validation is trained and tested so, and answers are scored together. Each
-    condition of ``drop`` is scored beside, under ``dropped``. Raises ``DataError`` for corpora that leak.
+    condition of ``drop`` is scored beside, under ``dropped``. ``resume``: the run of this config that was stopped.
+    Raises ``DataError`` for corpora that leak.
     """
     audit.refuse_leaks(config)
-    data = dataset.load(config)
+    settings = config.model_dump_json()
+    for held in (_data, _rounds, _apart):
+        held.cache_clear()  # what lies on disk may have changed since this process last looked
+    clock = costing.Clock()
+    data = _data(settings)
+    covering.tell(data)
     for condition in config.drop:
         parsed(condition, data.dims)
-    fitting.ready(config.device, [config.head.name])
-    run = rundir.create(Path(config.runs), f"train-{config.head.name}", config.model_dump())
-    rounds = [data] if config.folds == "official" else list(folding.folded(data, config.folds, config.seed))
-    with log.to_file(run / "log.txt"):
-        total = len(rounds) * config.seeds
-        bar = iter(log.progress(range(total), "train", total, "fits"))
-        folds = [_fold(config, one, number, bar) for number, one in enumerate(rounds, start=1)]
+    planning.ready(config, [config.head.name])
+    rounds = _rounds(settings)
+    covering.check_tests(rounds)
+    engine: Engine = registry.build("engines", config.engine.name, config.device, options=config.engine.options)
+    seeds = range(config.seed, config.seed + config.seeds)
+    tasks = [Task(number, seed) for number in range(1, len(rounds) + 1) for seed in seeds]
+    with resuming.running(config, f"train-{config.head.name}", resume) as run:
+        clock.note(run, "load")
+        (config,) = resuming.settled(run, data, {config.head.name: config}).values()
+        for number in range(1, len(rounds) + 1):
+            _tell_left_out(settings, number)
+        fits = engine.map(partial(_fit, run, settings, config), tasks)
+        done = zip(tasks, log.progress(fits, "train", len(tasks), "fits"), strict=True)
+        folds = [
+            _fold(config, rounds[number - 1], number, [fit for _, fit in group])
+            for number, group in groupby(done, key=lambda pair: pair[0].fold)
+        ]
+        clock.note(run, "fit")
         rundir.write_lines(run / "metrics.jsonl", (row for fold in folds for row in fold.epochs))
         scores: dict[str, dict[str, Any]] = {}
         predictions: list[Prediction] = []
@@ -53,14 +73,20 @@ def train(config: TrainConfig) -> Trained:
                 scores[name] = _score(config, data, name, tested)
                 predictions += [row for fold in tested for row in _predictions(config, fold, name, run.name)]
         rundir.write_lines(run / "predictions.jsonl", predictions)
-        learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
-        for number, fold in enumerate(folds, start=1):
-            folder = run / "bundle" / f"fold-{number}" if len(folds) > 1 else run / "bundle"
-            uar = {name: round(score["uar"], 4) for name, score in (fold.scores if len(folds) > 1 else scores).items()}
-            fitting.save(folder, config, fold.data, fold.best, learn, {"seed": fold.seed, "test_uar": uar})
+        _save(run, config, folds, scores)
+        clock.note(run, "store")
         rundir.write_text(run / "scores.json", rundir.json_line(scores) + "\n")
     rows = [{"fold": number, **fold.scores} for number, fold in enumerate(folds, start=1)] if len(folds) > 1 else []
-    return Trained(run, scores, coverage(data), rows)
+    return Trained(run, scores, covering.summary(data), rows)
+
+
+def _save(run: Path, config: TrainConfig, folds: Sequence[_Fold], scores: dict[str, dict[str, Any]]) -> None:
+    """Write each fold's bundle; where there are no folds, the one bundle tells the scores."""
+    learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
+    for number, fold in enumerate(folds, start=1):
+        folder = run / "bundle" / f"fold-{number}" if len(folds) > 1 else run / "bundle"
+        uar = {name: round(score["uar"], 4) for name, score in (fold.scores if len(folds) > 1 else scores).items()}
+        fitting.save(folder, config, fold.data, fold.best, learn, {"seed": fold.seed, "test_uar": uar})
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,31 +103,77 @@ class _Fold:
     scores: dict[str, dict[str, Any]]
 
 
-def _fold(config: TrainConfig, data: dataset.Data, number: int, bar: Iterator[int]) -> _Fold:
+@dataclass(frozen=True)
+class Task:
+    """One fit: a fold, counted from 1, and a seed."""
+
+    fold: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """What a fit leaves: the head, and each corpus's log-probabilities as they are and under each condition."""
+
+    fitted: fitting.Fitted
+    log_p: dict[str, NDArray[np.float64]]
+    dropped: dict[str, dict[str, NDArray[np.float64]]]
+
+
+@cache
+def _data(settings: str) -> dataset.Data:
+    """Load the features once per process; workers share the mapped files."""
+    return dataset.load(TrainConfig.model_validate_json(settings))
+
+
+@cache
+def _rounds(settings: str) -> list[dataset.Data]:
+    config, data = TrainConfig.model_validate_json(settings), _data(settings)
+    return [data] if config.folds == "official" else list(folding.folded(data, config.folds, config.seed))
+
+
+@cache
+def _apart(settings: str, fold: int) -> tuple[dataset.Data, dict[str, int]]:
+    return _rounds(settings)[fold - 1].without_tested_texts()
+
+
+def _tell_left_out(settings: str, fold: int) -> None:
+    for name, count in _apart(settings, fold)[1].items():
+        log.logger.info("%s: %d segments say what another corpus's test split says, and are left out", name, count)
+
+
+def _fit(run: Path, settings: str, config: TrainConfig, task: Task) -> _Fit:
+    data = _rounds(settings)[task.fold - 1]
+    apart, _ = _apart(settings, task.fold)
     learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
     choose: list[fitting.Part] = [(name, "dev") for name in config.corpora]
+    place = resuming.Place(run, f"fold-{task.fold}/seed-{task.seed}")
+    fitted = fitting.fit(config, apart, learn, choose, task.seed, place)
+    tested: dict[str, list[fitting.Part]] = {
+        name: [(name, "test")] for name in config.corpora if data.corpora[name].rows("test")
+    }
+    log_p = {name: fitted.log_probabilities(data, part) for name, part in tested.items()}
+    dropped = {
+        condition: {name: fitted.log_probabilities(data, part, condition, config.seed) for name, part in tested.items()}
+        for condition in config.drop
+    }
+    return _Fit(fitted.on_cpu(), log_p, dropped)
+
+
+def _fold(config: TrainConfig, data: dataset.Data, number: int, fits: Sequence[_Fit]) -> _Fold:
     seeds = range(config.seed, config.seed + config.seeds)
-    apart, left_out = data.without_tested_texts()
-    for name, count in left_out.items():
-        log.logger.info("%s: %d segments say what another corpus's test split says, and are left out", name, count)
-    fits = []
-    for seed in seeds:
-        next(bar)
-        fits.append(fitting.fit(config, apart, learn, choose, seed))
     where = {} if config.folds == "official" else {"fold": number}
-    epochs = [row for seed, fit in zip(seeds, fits, strict=True) for row in fitting.epoch_rows(fit, seed=seed, **where)]
-    log_p: dict[str, list[NDArray[np.float64]]] = {}
-    dropped: dict[str, dict[str, list[NDArray[np.float64]]]] = {condition: {} for condition in config.drop}
-    scores: dict[str, dict[str, Any]] = {}
-    for name in config.corpora:
-        part: list[fitting.Part] = [(name, "test")]
-        if data.corpora[name].rows("test"):
-            log_p[name] = [fit.log_probabilities(data, part) for fit in fits]
-            scores[name] = fitting.score(data, part, log_p[name])
-            for condition, found in dropped.items():
-                found[name] = [fit.log_probabilities(data, part, condition, config.seed) for fit in fits]
-    best = int(np.argmax([max(epoch.score for epoch in fit.epochs) for fit in fits]))
-    return _Fold(number, data, fits[best], seeds[best], epochs, log_p, dropped, scores)
+    epochs = [
+        row for seed, fit in zip(seeds, fits, strict=True) for row in fitting.epoch_rows(fit.fitted, seed=seed, **where)
+    ]
+    log_p = {name: [fit.log_p[name] for fit in fits] for name in fits[0].log_p}
+    dropped = {
+        condition: {name: [fit.dropped[condition][name] for fit in fits] for name in found}
+        for condition, found in fits[0].dropped.items()
+    }
+    scores = {name: fitting.score(data, [(name, "test")], found) for name, found in log_p.items()}
+    best = int(np.argmax([max(epoch.score for epoch in fit.fitted.epochs) for fit in fits]))
+    return _Fold(number, data, fits[best].fitted, seeds[best], epochs, log_p, dropped, scores)
 
 
 def _score(config: TrainConfig, data: dataset.Data, name: str, folds: Sequence[_Fold]) -> dict[str, Any]:
@@ -142,15 +214,3 @@ def _predictions(config: TrainConfig, fold: _Fold, name: str, run: str) -> Itera
     own = "" if config.folds == "official" else f"/fold{fold.number}"
     for seed, p in enumerate(fold.log_p[name], config.seed):
         yield from fitting.predictions(fold.data, [(name, "test")], p, run=run, fold=f"{name}/seed{seed}{own}")
-
-
-def coverage(data: dataset.Data) -> dict[str, dict[str, Any]]:
-    """Return per corpus how many segments are used, which labels were dropped, and what has no feature."""
-    return {
-        name: {
-            "segments": len(corpus.segments),
-            "dropped_labels": dict(corpus.dropped),
-            "without_features": corpus.without_features,
-        }
-        for name, corpus in data.corpora.items()
-    }

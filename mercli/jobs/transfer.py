@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from mercli.config import Choice, LocoConfig
 from mercli.fusion.calibration import with_prior
 from mercli.jobs import dataset, fitting
+from mercli.jobs.resuming import Place
 from mercli.results import metrics, shift
 
 MOST = 2000
@@ -46,31 +48,36 @@ def with_head(config: LocoConfig, head: str) -> LocoConfig:
     return config if head == config.head.name else config.model_copy(update={"head": Choice(name=head)})
 
 
-def matrix(config: LocoConfig, data: dataset.Data, heads: Sequence[str], seeds: range) -> list[dict[str, Any]]:
+def matrix(run: Path, heads: Mapping[str, LocoConfig], data: dataset.Data) -> list[dict[str, Any]]:
     """Return, per head, the scores of every corpus by models trained on one: trained on, tested on, score.
 
     Texts that the tested corpus has too leave the training side, as in the folds.
     """
     cells = []
-    for head in heads:
-        own = with_head(config, head)
-        for name in config.corpora:
-            whole = _fits(own, data, name, seeds)
-            for other in config.corpora:
+    for head, own in heads.items():
+        for name in own.corpora:
+            whole = fits(run, own, data, [name], f"{head}/on-{name}")
+            for other in own.corpora:
                 split = "test" if data.corpora[other].rows("test") else None
                 if other == name and split is None:
                     continue  # its own training data are no test
                 apart, left_out = data.without_texts_of(other)
-                fits = _fits(own, apart, name, seeds) if left_out.get(name) else whole
+                made = fits(run, own, apart, [name], f"{head}/on-{name}-for-{other}") if left_out.get(name) else whole
                 part: fitting.Part = (other, split)
-                found = fitting.score(data, [part], [fit.log_probabilities(data, [part]) for fit in fits])
+                found = fitting.score(data, [part], [fit.log_probabilities(data, [part]) for fit in made])
                 where = {"head": head, "trained_on": name, "tested_on": other, "split": split or "all"}
                 cells.append({**where, "seen_by": fitting.seen(data, other, split if other == name else None), **found})
     return cells
 
 
-def _fits(config: LocoConfig, data: dataset.Data, name: str, seeds: range) -> list[fitting.Fitted]:
-    return [fitting.fit(config, data, [(name, "train")], [(name, "dev")], seed) for seed in seeds]
+def fits(run: Path, config: LocoConfig, data: dataset.Data, corpora: Sequence[str], name: str) -> list[fitting.Fitted]:
+    """Return a fit per seed on the train splits of these corpora, kept in the run under ``name``."""
+    learn: list[fitting.Part] = [(corpus, "train") for corpus in corpora]
+    choose: list[fitting.Part] = [(corpus, "dev") for corpus in corpora]
+    return [
+        fitting.fit(config, data, learn, choose, seed, Place(run, f"{name}/seed-{seed}"))
+        for seed in range(config.seed, config.seed + config.seeds)
+    ]
 
 
 def identifiability(data: dataset.Data) -> dict[str, dict[str, float]]:

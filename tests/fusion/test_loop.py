@@ -16,7 +16,7 @@ from mercli.errors import ConfigError, DataError
 from mercli.fusion import loop, optimisers, sampling
 from mercli.fusion.losses import Objective, cross_entropy
 from mercli.fusion.optimisers import Lion, Pace
-from mercli.jobs import fitting
+from mercli.jobs import planning
 from mercli.results import metrics, seed_metrics
 
 PLAN = loop.Schedule(4, 10, 8, 1e-2, 0.0, 0.0, 3)
@@ -250,11 +250,11 @@ def of(**flags):
 
 def test_priors_are_adjusted_where_nothing_else_balances_the_classes():
     targets = torch.tensor([0, 0, 1])
-    assert fitting.adjusts(of())
+    assert planning.adjusts(of())
     for flags in ({"loss.class_weights": "balanced"}, {"sampler": "balanced"}, {"loss.adjust_prior": False}):
-        assert not fitting.adjusts(of(**flags))
-    assert fitting.adjusts(of(**{"loss.class_weights": "balanced", "loss.adjust_prior": True}))
-    plan = fitting.schedule(of(**{"loss.class_weights": "balanced", "accumulate": 2}), targets, 2, 5)
+        assert not planning.adjusts(of(**flags))
+    assert planning.adjusts(of(**{"loss.class_weights": "balanced", "loss.adjust_prior": True}))
+    plan = planning.schedule(of(**{"loss.class_weights": "balanced", "accumulate": 2}), targets, 2, 5)
     assert (plan.seed, plan.accumulate, plan.clip) == (5, 2, 1.0)
     np.testing.assert_allclose(plan.objective.weight, [0.75, 1.5])
 

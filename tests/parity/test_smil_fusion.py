@@ -15,7 +15,8 @@ from mercli.fusion import loop
 from mercli.fusion.heads import gated_import
 from mercli.fusion.heads.gated_net import Gate
 from mercli.fusion.losses import Objective, class_weights
-from mercli.jobs import fitting
+from mercli.fusion.training import clone
+from mercli.jobs import planning
 from mercli.results import seed_metrics
 from mercli.types import LabelScheme
 
@@ -155,7 +156,7 @@ def test_training_goes_the_seeds_way_step_for_step(parity, name, fused):
         ],
     )
     assert (config.clip, config.modality_dropout, config.monitor) == (0, 0, "uar")
-    plan = fitting.schedule(config, data.targets, told["n_classes"], config.seed)
+    plan = planning.schedule(config, data.targets, told["n_classes"], config.seed)
     running: list[torch.Tensor] = []
     head.register_forward_hook(lambda net, _, output: running.append(output.logits.detach()) if net.training else None)
     rows, last = [], {}
@@ -164,7 +165,7 @@ def test_training_goes_the_seeds_way_step_for_step(parity, name, fused):
         rows.append([epoch.loss, *(seen[key] for key in ORDER)])
         running.clear()
         # the loop goes back to its best epoch when it ends, the reference holds the last
-        last = loop.clone(head.state_dict())
+        last = clone(head.state_dict())
         judged = seed_metrics.smil(data.targets.numpy(), loop.predict(head, data).argmax(1).numpy())
         told_last = [epoch.dev_loss, *(judged[key] for key in ORDER)]
     reference.agrees(torch.tensor(rows, dtype=torch.float64), "out.train_loss_uar_acc_mf1_wf1")

@@ -1,0 +1,106 @@
+"""What a config tells the training of a head, and what it asks of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from mercli import registry
+from mercli.config import FitConfig
+from mercli.engines.devices import precision, resolve
+from mercli.fusion import dialogues, losses
+from mercli.fusion.batch import Examples, statistics
+from mercli.fusion.calibration import log_frequencies
+from mercli.fusion.sampling import drawn
+from mercli.fusion.source import numbered, source
+from mercli.fusion.training import Schedule
+from mercli.jobs.dataset import Data
+
+
+def ready(config: FitConfig, heads: Iterable[str]) -> None:
+    """Raise ``MerError`` where a device, its precision or a head is not there, before a run folder is made."""
+    device = resolve(config.device)
+    if config.precision != "auto":
+        precision(config.precision, device)
+    for head in heads:
+        registry.get("heads", head)
+
+
+def adjusts(config: FitConfig) -> bool:
+    """Tell whether training adds the corpora's log-priors: where nothing else balances, unless the config says so."""
+    if config.loss.adjust_prior is not None:
+        return config.loss.adjust_prior
+    return not _weighs(config)
+
+
+def _weighs(config: FitConfig) -> bool:
+    return config.loss.class_weights != "none" or config.sampler in ("balanced", "oversample")
+
+
+def balances(config: FitConfig) -> bool:
+    """Tell whether logits come out under a uniform prior; else they hold that of the training data as it is drawn."""
+    partly = config.sampler == "oversample" and config.oversample is not None and config.loss.class_weights == "none"
+    return adjusts(config) or (_weighs(config) and not partly)
+
+
+def held_prior(config: FitConfig, learn: Examples, classes: int) -> tuple[float, ...]:
+    """Return the class frequencies (K,) that logits hold where nothing balanced their training: those of an epoch."""
+    import torch
+
+    if balances(config):
+        return ()
+    groups = numbered(learn) if config.sampler == "by-corpus" else torch.from_numpy(learn.targets)
+    order = drawn(config.sampler, groups, torch.Generator().manual_seed(config.seed), config.oversample)
+    return tuple(map(float, np.exp(log_frequencies(learn.targets[order.numpy()], classes))))
+
+
+def schedule(config: FitConfig, targets: Any, classes: int, seed: int) -> Schedule:
+    """Return what the loop is told by a config; ``targets``: the training items' class indices (N,), a tensor."""
+    objective = losses.objective(config.loss, targets, classes)
+    return Schedule(
+        config.epochs,
+        config.patience,
+        config.batch,
+        config.lr,
+        config.weight_decay,
+        config.modality_dropout,
+        seed,
+        config.optimizer,
+        config.schedule,
+        objective,
+        config.accumulate,
+        config.clip,
+        config.monitor,
+        config.sampler,
+        config.dropout_kind,
+        config.oversample,
+        config.mixup,
+        config.curriculum,
+        config.precision if config.precision != "auto" else "fp32",
+    )
+
+
+def precisions(data: Data, heads: Mapping[str, FitConfig]) -> dict[str, str]:
+    """Return the precision that each of these heads is trained at; ``auto`` is tried on the first training batch."""
+    return {
+        name: config.precision if config.precision != "auto" else _tried(config, data) for name, config in heads.items()
+    }
+
+
+def _tried(config: FitConfig, data: Data) -> str:
+    import torch
+
+    from mercli.fusion.precision import settled
+
+    device = resolve(config.device)
+    torch.manual_seed(config.seed)
+    train = [(name, "train") for name in config.corpora]
+    learned = statistics(data.examples(train), config.reduce)
+    widths = learned.widths(data.dims)
+    head = registry.build("heads", config.head.name, widths, data.scheme, options=config.head.options).to(device)
+    learn = data.examples(train, talk=dialogues.asks(head))
+    first = learn.subset(np.arange(min(config.batch, len(learn))))
+    plan = schedule(config, torch.from_numpy(first.targets).to(device), len(data.scheme.names), config.seed)
+    return settled("auto", head, source(first, learned, data.dims, device), plan)
