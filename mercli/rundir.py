@@ -10,14 +10,16 @@ import dataclasses
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from mercli.errors import DataError
+from mercli.errors import DISK_FULL, DataError
 
 STAMP = len("20260101-000000")
 VERSIONED = ("mercli", "torch", "transformers", "numpy", "mediapipe", "av", "scikit-learn")
@@ -25,14 +27,22 @@ VERSIONED = ("mercli", "torch", "transformers", "numpy", "mediapipe", "av", "sci
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; on leaving, fsync and rename it, or remove it after a failure."""
+    """Give a temporary name beside ``path``; on leaving, fsync and rename it, or remove it after a failure.
+
+    The name is like no other writer's: on machines that share a disk, process ids are alike. What tells of a
+    full disk names ``path``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
     try:
         yield part
         with open(part, "rb") as handle:
             os.fsync(handle.fileno())
         os.replace(part, path)
+    except OSError as fault:
+        if fault.errno in DISK_FULL:  # which the system tells without the file
+            fault.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 
@@ -77,6 +87,15 @@ def write_lines(path: Path, rows: Iterable[Any]) -> int:
             handle.write(json_line(row) + "\n")
             count += 1
     return count
+
+
+def append_lines(path: Path, rows: Iterable[Any]) -> None:
+    """Add rows to a JSON-lines file, or begin it; whoever reads meanwhile finds it as it was."""
+    with atomic(path) as part:
+        if path.is_file():
+            shutil.copyfile(path, part)
+        with part.open("a", encoding="utf-8", errors="backslashreplace") as handle:
+            handle.writelines(json_line(row) + "\n" for row in rows)
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -132,6 +151,20 @@ def create(runs: Path, name: str, config: Mapping[str, Any]) -> Path:
         write_text(run / "run.json", json.dumps(provenance(), indent=2) + "\n")
         return run
     raise DataError(f"no free run folder under '{runs}'")
+
+
+def noted(run: Path) -> dict[str, Any]:
+    """Return a run's provenance and what was noted there since; raises ``DataError`` where it cannot be read."""
+    try:
+        found: dict[str, Any] = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise DataError(f"'{run / 'run.json'}' cannot be read: {fault}") from fault
+    return found
+
+
+def note(run: Path, **facts: Any) -> None:
+    """Add facts to a run's provenance, in place of those of the same names."""
+    write_text(run / "run.json", json.dumps({**noted(run), **facts}, indent=2) + "\n")
 
 
 def find(runs: Path, name: str | None = None) -> Path:

@@ -22,8 +22,10 @@ def escaped(document: str) -> str:
     return document.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
-    """Print a table on stdout: rich on a terminal, tab-separated in a pipe."""
+def show_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None, right: Sequence[int] = ()
+) -> None:
+    """Print a table on stdout: rich on a terminal (the columns ``right`` set as figures), tab-separated in a pipe."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         out("\t".join(columns))
@@ -35,9 +37,15 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in columns:
-        table.add_column(escape(column), overflow="fold")
+    table = Table(
+        title=escape(title) if title else None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for place, column in enumerate(columns):
+        table.add_column(escape(column), overflow="fold", justify="right" if place in right else "left")
     for row in cells:
         table.add_row(*map(escape, row))
     Console().print(table)

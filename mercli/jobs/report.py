@@ -1,96 +1,93 @@
-"""``mer report``: what a run's predictions say, as pictures, tables and files."""
+"""``mer report KIND``: what runs mean, as a section and as the files that hold it."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mercli import rundir
-from mercli.errors import DataError
-from mercli.results import metrics, plots
+from mercli.errors import ConfigError
+from mercli.jobs import reports
+from mercli.results.section import INTERVAL, Interval, Section, Table
+
+FORMATS = ("png", "svg", "csv", "json", "txt")
 
 
 @dataclass(frozen=True)
 class Report:
-    """The numbers of a report and the files that hold them."""
+    """A section and the files that hold it."""
 
-    numbers: list[dict[str, Any]]
+    section: Section
     files: list[Path]
 
 
-def confusion(runs: Path, name: str | None, output: Path | None, by: str) -> Report:
-    """Write a confusion matrix per corpus, per fold, or summed, as PNG, SVG, CSV and JSON.
+def report(
+    kind: str,
+    runs: Path,
+    names: Sequence[str | None] = (None,),
+    output: Path | None = None,
+    formats: Sequence[str] = FORMATS,
+    **options: Any,
+) -> Report:
+    """Write one kind of report on runs found by name or path (``None``: the newest), into ``RUN/report`` unless told.
 
-    Counts are summed over the seeds of a group; title and JSON say over how many.
-    Raises ``DataError`` where the run has stored no predictions with targets.
+    ``options`` are those of the kind. Raises ``ConfigError`` for a format that is unknown, ``DataError`` where a run is
+    not there or has not what the kind needs.
     """
-    run = rundir.find(runs, name)
-    groups: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
-    seeds: dict[str, set[str]] = defaultdict(set)
-    names: tuple[str, ...] = ()
-    for row in predictions(run):
-        names = names or tuple(row["scores"])
-        groups[_group(row, by)].append((row["target"], row["label"]))
-        seeds[_group(row, by)].add(str(row.get("fold")).rpartition("/")[2])
-    if not groups:
-        raise DataError(f"run '{run.name}' has no predictions with targets", "mer train --help")
-    folder = output or run / "report"
-    numbers, files = [], []
-    for group, pairs in sorted(groups.items()):
-        counts = _count(pairs, names)
-        count = len(seeds[group])
-        title = f"{run.name}: {group}" + (f", summed over {count} seeds" if count > 1 else "")
-        numbers.append(
-            {"run": run.name, "group": group, "seeds": count, "names": names, "counts": counts.tolist(), "title": title}
-        )
-        stem = f"confusion-{group.replace('/', '-')}"
-        contents = {
-            **plots.confusion(counts, names, title),
-            "csv": _csv(counts, names).encode(),
-            "json": (json.dumps(numbers[-1], indent=1) + "\n").encode(),
-        }
-        for ending, content in contents.items():
-            path = folder / f"{stem}.{ending}"
+    check(formats)
+    found = [rundir.find(runs, name) for name in names]
+    section = reports.kind(kind)(*found, **options)
+    return Report(section, list(write(section, output or found[0] / "report", formats)))
+
+
+def check(formats: Sequence[str]) -> None:
+    """Raise ``ConfigError`` for a format that is unknown."""
+    unknown = [each for each in formats if each not in FORMATS]
+    if unknown:
+        raise ConfigError(f"format '{unknown[0]}' is unknown, expected {', '.join(FORMATS)}", "--format png,csv")
+
+
+def write(section: Section, folder: Path, formats: Sequence[str] = FORMATS) -> Iterator[Path]:
+    """Write a section's pictures, tables, texts and document (``KIND.json``), each file at once; yield the paths."""
+    for name, content in _contents(section):
+        if Path(name).suffix[1:] in formats:
+            path = folder / name.replace("/", "-")
             with rundir.atomic(path) as part:
                 part.write_bytes(content)
-            files.append(path)
-    return Report(numbers, files)
+            yield path
 
 
-def predictions(run: Path) -> Iterator[dict[str, Any]]:
-    """Stream a run's predictions that have targets; raises ``DataError`` where it has stored none."""
-    path = run / "predictions.jsonl"
-    if not path.is_file():
-        raise DataError(
-            f"run '{run.name}' has stored no predictions (it is in progress, or was stopped)", f"tail {run / 'log.txt'}"
-        )
-    return (row for row in rundir.read_lines(path) if row.get("target") is not None)
+def _contents(section: Section) -> Iterator[tuple[str, bytes]]:
+    for picture in section.pictures:
+        yield f"{picture.stem}.png", picture.png
+        yield f"{picture.stem}.svg", picture.svg
+    for table in section.tables:
+        yield f"{table.stem}.csv", _csv(table).encode()
+    for name, text in section.texts.items():
+        yield name, text.encode()
+    document = json.dumps(rundir.plain(section.document), indent=1, ensure_ascii=False, allow_nan=False)
+    yield f"{section.kind}.json", (document + "\n").encode("utf-8", "backslashreplace")
 
 
-def _group(row: dict[str, Any], by: str) -> str:
-    fold = str(row.get("fold") or "all")
-    return {"all": "all", "corpus": fold.split("/")[0], "fold": fold}[by]
+def _csv(table: Table) -> str:
+    """Return a table as CSV, its intervals in two columns; what is undefined stays empty."""
+    heading: list[str] = []
+    for before, column in zip(("", *table.columns), table.columns, strict=False):
+        heading += [f"{before} low", f"{before} high"] if column == INTERVAL else [column]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heading)
+    for row in table.rows:
+        writer.writerow([part for name, cell in zip(table.columns, row, strict=True) for part in _parts(name, cell)])
+    return text.getvalue()
 
 
-def _count(pairs: list[tuple[str, str | None]], names: tuple[str, ...]) -> Any:
-    index = {name: i for i, name in enumerate(names)}
-    targets = np.asarray([index[target] for target, _ in pairs], np.int64)
-    predicted = np.asarray([-1 if label is None else index[label] for _, label in pairs], np.int64)
-    return metrics.confusion(targets, predicted, len(names))
-
-
-def _csv(counts: Any, names: tuple[str, ...]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["target", *names])
-    for name, row in zip(names, counts.tolist(), strict=True):
-        writer.writerow([name, *row])
-    return buffer.getvalue()
+def _parts(column: str, cell: Any) -> tuple[Any, ...]:
+    if column == INTERVAL:
+        return tuple(cell) if isinstance(cell, Interval) else ("", "")
+    return (cell,)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mercli.results.style import STYLE, render, series
+from mercli.results.style import STYLE, gridded, headed, render, series
 
 BINS = 10
 POINTS = 200
@@ -72,6 +72,17 @@ def risk_coverage(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> 
     return (count[kept] / len(right)).tolist(), risks[kept].tolist(), float(risks.mean())
 
 
+def said(title: str, found: Mapping[str, Any]) -> str:
+    """Return what a picture shows: confidence beside accuracy, and the error that is left at half the answers."""
+    off = found["confidence"] - found["accuracy"]
+    kind = "too sure" if off > 0 else "not sure enough" if off < 0 else "as sure as right"
+    half = next(point["risk"] for point in found["risk_coverage"] if point["coverage"] >= 0.5)
+    return (
+        f"{title}: answers are {kind} (mean confidence {found['confidence']:.2f}, accuracy {found['accuracy']:.2f}, "
+        f"ECE {found['ece']:.3f}); of the surer half {half:.0%} are wrong, of all {1 - found['accuracy']:.0%}."
+    )
+
+
 def picture(found: Mapping[str, Any], title: str) -> dict[str, bytes]:
     """Return PNG and SVG of a summary: the reliability diagram over how many answers, and risk against coverage."""
     from matplotlib import rc_context
@@ -89,7 +100,7 @@ def picture(found: Mapping[str, Any], title: str) -> dict[str, bytes]:
         upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
         upper.tick_params(labelbottom=False)
         upper.set_title(f"ECE {found['ece']:.3f}, Brier {found['brier']:.3f}", loc="left")
-        upper.legend(frameon=False, loc="upper left")
+        upper.legend(loc="upper left")
         places = [(row["low"] + row["high"]) / 2 for row in bins]
         lower.bar(places, [row["n"] for row in bins], width=0.9 / len(found["bins"]), color=series(0))
         lower.set(xlabel="confidence", ylabel="answers")
@@ -99,6 +110,6 @@ def picture(found: Mapping[str, Any], title: str) -> dict[str, bytes]:
         risk.set(xlim=(0, 1.01), ylim=(0, 1.05 * highest), xlabel="coverage", ylabel="risk (share of errors)")
         risk.set_title(f"AURC {found['aurc']:.3f}", loc="left")
         for axes in (upper, risk):
-            axes.grid(color="#DDDDDD", linewidth=0.6)
-        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+            gridded(axes)
+        headed(figure, title)
         return render(figure)

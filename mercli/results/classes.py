@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mercli.results.stats import redrawn
-from mercli.results.style import STYLE, render, series
+from mercli.results.style import STYLE, gridded, headed, render, series
 
+Clusters = Sequence[Hashable] | NDArray[np.int64]
 FIGURES = ("precision", "recall", "f1")
+MOST = 60
+"""Classes that are drawn: those with most segments."""
 
 
 def tallies(
-    targets: NDArray[np.int64], predicted: NDArray[np.int64], clusters: Sequence[Hashable], classes: int
+    targets: NDArray[np.int64], predicted: NDArray[np.int64], clusters: Clusters, classes: int
 ) -> NDArray[np.float64]:
     """Return hits, support and times named of each class per cluster (C, 3, K); abstentions (-1) name no class.
 
@@ -41,7 +44,7 @@ def figures(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 def per_class(
     targets: NDArray[np.int64],
     predicted: NDArray[np.int64],
-    clusters: Sequence[Hashable],
+    clusters: Clusters,
     names: Sequence[str],
     *,
     draws: int = 1000,
@@ -70,13 +73,23 @@ def _interval(values: NDArray[np.float64]) -> list[float] | None:
     return [float(bound) for bound in np.quantile(kept, [0.025, 0.975])] if len(kept) else None
 
 
+def said(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a picture shows: the class that is found best and the one that is found worst."""
+    found = sorted((row for row in rows if row["recall"] is not None), key=lambda row: -row["recall"])
+    best, worst = (f"{row['class']} (recall {row['recall']:.2f})" for row in (found[0], found[-1]))
+    return f"{title}: of {len(found)} classes {best} is found best, {worst} worst."
+
+
 def picture(rows: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
     """Return PNG and SVG of every class's figures with their intervals; rows as of ``per_class``, with support."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    if len(rows) > MOST:
+        title = f"{title}: the {MOST} of {len(rows)} classes with most segments"
+        rows = sorted(rows, key=lambda row: -row["support"])[:MOST]
     with rc_context(STYLE):
-        figure = Figure((6.5, min(40.0, 0.5 * len(rows) + 1.6)), layout="constrained")
+        figure = Figure((6.5, 0.5 * len(rows) + 1.6), layout="constrained")
         axes = figure.subplots()
         for place, (name, marker) in enumerate(zip(FIGURES, "sod", strict=True)):
             for at, row in enumerate(rows):
@@ -91,7 +104,7 @@ def picture(rows: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylabel("class (segments)")
         axes.set_xlabel("figure, with 95 % interval clustered by speaker")
-        axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
-        axes.set_title(title, loc="left")
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        gridded(axes, "x")
+        headed(figure, title)
+        figure.legend(loc="outside lower center", ncols=3)
         return render(figure)

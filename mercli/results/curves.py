@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mercli.results.style import STYLE, render, series
+from mercli.results.style import STYLE, gridded, headed, render, series
 
 PANELS = (("loss", "dev_loss"), ("dev_uar",), ("dev_weighted_f1",), ("dev_accuracy",))
 WORDS = {"loss": "loss", "dev_uar": "dev UAR", "dev_weighted_f1": "dev weighted F1", "dev_accuracy": "dev accuracy"}
@@ -16,6 +16,18 @@ MOST = 12
 def best_epoch(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the epoch whose weights were kept: the last that was the best so far (the first where none says so)."""
     return next((row for row in reversed(rows) if row["best"]), rows[0])
+
+
+def said(title: str, fits: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a picture shows: how many fits, when each was best, and how good.
+
+    Fits: epochs, best_epoch and best, which holds the figures of that epoch.
+    """
+    best = [fit["best_epoch"] for fit in fits]
+    scores = [fit["best"]["dev_uar"] for fit in fits if fit["best"].get("dev_uar") is not None]
+    when = f"epoch {best[0]}" if len(set(best)) == 1 else f"epochs {min(best)} to {max(best)}"
+    uar = f", with a dev UAR of {min(scores):.2f} to {max(scores):.2f}" if scores else ""
+    return f"{title}: {len(fits)} fits, best in {when}{uar}."
 
 
 def picture(fits: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> dict[str, bytes]:
@@ -34,13 +46,13 @@ def picture(fits: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> dict
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.tick_params(labelbottom=True)
             axes.set_xlabel("epoch")
-            axes.grid(color="#DDDDDD", linewidth=0.6)
+            gridded(axes)
         handles = [axes.plot([], [], color=series(place), label=name)[0] for place, name in enumerate(fits)][:MOST]
         if len(fits) > MOST:
             handles[-1].set_label(f"... {len(fits)} fits in all")
         handles += axes.plot([], [], "o", color="black", fillstyle="none", label="best epoch")
-        figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
-        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+        figure.legend(handles=handles, loc="outside lower center", ncols=6)
+        headed(figure, title)
         return render(figure)
 
 

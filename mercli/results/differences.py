@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mercli.results.style import STYLE, emotion, render
+from mercli.results.style import STYLE, emotion, gridded, headed, render
+
+COLUMNS = ("class", "a", "b", "difference", "answers")
+"""What is known of a class, in the order of a row."""
+MOST = 30
+"""Classes of a corpus that are drawn: those that differ most."""
 
 
 def recalls(targets: Sequence[str], one: Sequence[str], other: Sequence[str]) -> list[dict[str, Any]]:
@@ -18,6 +23,22 @@ def recalls(targets: Sequence[str], one: Sequence[str], other: Sequence[str]) ->
     return rows
 
 
+def said(title: str, corpora: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a picture shows: each corpus's difference of UAR, and the class that differs most."""
+    parts = []
+    for corpus in corpora:
+        widest = max(corpus["classes"], key=lambda row: abs(row["difference"]))
+        uar = f"{corpus['corpus']}: A's UAR is {corpus['difference']:+.3f} against B's"
+        parts.append(f"{uar}, most in {widest['class']} ({widest['difference']:+.3f} recall)")
+    return f"{title}. {'; '.join(parts)}."
+
+
+def _widest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows that are drawn, in their order."""
+    kept = sorted(range(len(rows)), key=lambda at: -abs(rows[at]["difference"]))[:MOST]
+    return [rows[at] for at in sorted(kept)]
+
+
 def picture(corpora: Sequence[Mapping[str, Any]], one: str, other: str) -> dict[str, bytes]:
     """Return PNG and SVG: per corpus a panel of recall differences, classes in their own colours.
 
@@ -26,12 +47,12 @@ def picture(corpora: Sequence[Mapping[str, Any]], one: str, other: str) -> dict[
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    heights = [0.26 * len(corpus["classes"]) + 0.55 for corpus in corpora]
+    drawn = [(corpus, _widest(corpus["classes"])) for corpus in corpora]
+    heights = [0.26 * len(rows) + 0.55 for _, rows in drawn]
     with rc_context(STYLE):
-        figure = Figure((6.5, min(100.0, sum(heights) + 1.3)), layout="constrained")
+        figure = Figure((6.5, min(40.0, sum(heights) + 1.3)), layout="constrained")
         panels = figure.subplots(len(corpora), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-        for axes, corpus in zip(panels, corpora, strict=True):
-            rows = corpus["classes"]
+        for axes, (corpus, rows) in zip(panels, drawn, strict=True):
             values = [row["difference"] for row in rows]
             axes.barh(range(len(rows)), values, color=[emotion(row["class"]) for row in rows], height=0.7)
             axes.axvline(0, color="black", linewidth=0.8)
@@ -39,10 +60,9 @@ def picture(corpora: Sequence[Mapping[str, Any]], one: str, other: str) -> dict[
             axes.set_ylim(len(rows) - 0.4, -0.6)
             p = "" if corpus["p_holm"] is None else f", p (Holm) {corpus['p_holm']:.3f}"
             axes.set_title(f"{corpus['corpus']}: UAR {corpus['difference']:+.3f}{p}", loc="left")
-            axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
-            axes.set_axisbelow(True)
+            gridded(axes, "x")
         widest = max(0.05, *(abs(row["difference"]) for corpus in corpora for row in corpus["classes"]))
         panels[-1].set_xlim(-1.05 * widest, 1.05 * widest)
         panels[-1].set_xlabel("difference of recall (answers in brackets); right: A is better")
-        figure.suptitle(f"A: {one}\nB: {other}", fontsize=9, x=0.01, ha="left")
+        headed(figure, f"A: {one}", f"B: {other}")
         return render(figure)

@@ -7,7 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from mercli.results.style import STYLE, render, series
+from mercli.results.style import INK, STYLE, gridded, headed, render, series
+
+
+def said(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the picture of scores shows: the corpora that are reached best and worst, beside their chance."""
+    order = sorted(rows, key=lambda row: -row["uar"])
+    told = [
+        f"{row['corpus']} ({row['head']}) with a UAR of {row['uar']:.2f}, chance {1 / row['classes']:.2f}"
+        for row in (order[0], order[-1])
+    ]
+    return f"{title}: best is {told[0]}" + (f"; worst is {told[1]}." if len(rows) > 1 else ".")
+
+
+def transferred(title: str, cells: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a matrix shows: mean UAR on a model's own corpus and on others, and the best pair of two corpora."""
+    own = [cell["uar"] for cell in cells if cell["trained_on"] == cell["tested_on"]]
+    other = [cell for cell in cells if cell["trained_on"] != cell["tested_on"]]
+    best = max(other, key=lambda cell: cell["uar"])
+    means = f"on other corpora the mean UAR is {np.mean([cell['uar'] for cell in other]):.2f}"
+    at_home = f", on a model's own {np.mean(own):.2f}" if own else ""
+    return f"{title}: {means}{at_home}; best is {best['trained_on']} for {best['tested_on']} ({best['uar']:.2f})."
 
 
 def scores(rows: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
@@ -40,9 +60,9 @@ def scores(rows: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylabel("held out")
         axes.set_xlabel("UAR, with 95 % interval; small dots are seeds")
-        axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
-        axes.set_title(title, loc="left")
-        figure.legend(loc="outside lower center", ncols=4, frameon=False)
+        gridded(axes, "x")
+        headed(figure, title)
+        figure.legend(loc="outside lower center", ncols=4)
         return render(figure)
 
 
@@ -64,14 +84,12 @@ def matrix(cells: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
             y, x = names.index(cell["trained_on"]), names.index(cell["tested_on"])
             values[y, x] = cell["uar"]
             text = f"{cell['uar']:.2f}" + ("" if cell["low"] is None else f"\n{cell['low']:.2f}-{cell['high']:.2f}")
-            axes.text(
-                x, y, text, ha="center", va="center", color="white" if cell["uar"] < 0.55 else "black", fontsize=8
-            )
+            axes.text(x, y, text, ha="center", va="center", color="white" if cell["uar"] < 0.5 else INK, fontsize=8)
         image = axes.imshow(values, cmap="cividis", vmin=0, vmax=1)
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(names)), names)
         axes.set_xlabel("tested on")
         axes.set_ylabel("trained on")
-        axes.set_title(title, loc="left", fontsize=9)
         figure.colorbar(image, ax=axes, shrink=0.8, label="UAR")
+        headed(figure, title)
         return render(figure)

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+INTERVAL = "95 % interval"
+"""The name of every column that holds intervals."""
+
 
 class Interval(NamedTuple):
     """The 95 % interval of the figure in the column before it; two columns in a CSV, one to a reader."""
@@ -18,13 +21,16 @@ class Interval(NamedTuple):
 class Table:
     """Rows under columns; ``stem`` names its CSV.
 
-    Cells hold figures as they are (float, int, str, bool, ``Interval``); ``None`` is what is undefined.
+    Cells hold figures as they are (float, int, str, bool, ``Interval``); ``None`` is what is undefined. The first
+    ``keys`` columns say what a row is of; a table that is not ``shown`` on a terminal is for its file.
     """
 
     stem: str
     title: str
     columns: tuple[str, ...]
     rows: Sequence[Sequence[Any]]
+    keys: int = 1
+    shown: bool = True
 
 
 @dataclass(frozen=True)

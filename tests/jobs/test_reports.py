@@ -9,35 +9,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from mercli import config
-from mercli.jobs import answers, comparing, learning, loco, reports, versus
+from mercli.jobs import answers, comparing
+from mercli.jobs.report import report
 from mercli.rundir import read_lines
+from tests.jobs.made_answers import row, stored
 
 KINDS = ("classes", "loco", "curves", "calibration")
 ENDINGS = [".csv", ".json", ".png", ".svg"]
-
-
-@pytest.fixture(scope="module")
-def left_out(world):
-    flags = {"corpora": list(world.corpora), "data": str(world.data), "runs": str(world.runs), "seeds": 2}
-    sets = ("lr=0.01", "epochs=6", "matrix=true")
-    return loco.loco(config.resolve(config.LocoConfig, flags, preset="weightless", sets=sets)).run
-
-
-def stored(folder, rows, name="20260101-000000-made"):
-    run = folder / name
-    run.mkdir(parents=True)
-    (run / "run.json").write_text("{}")
-    (run / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return run
-
-
-def row(number, target, label, fold="one/seed0", cluster=None, **scores):
-    scores = scores or {"up": 0.5, "down": 0.5}
-    return {
-        "id": f"one/{number}/0", "clip": f"one/{number}", "start": 0.0, "end": 1.0, "scheme": "two", "scores": scores,
-        "label": label, "target": target, "fold": fold, "run": "r", "cluster": cluster or f"s{number % 4}",
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,8 +53,8 @@ def test_a_kind_told_what_is_not_there_says_so(mer, tmp_path, kind):
 
 
 def test_figures_of_classes_are_those_of_scikit_learn(left_out, tmp_path):
-    made = reports.classes(left_out.parent, str(left_out), tmp_path)
-    for group in made.numbers:
+    made = report("classes", left_out.parent, [str(left_out)], tmp_path)
+    for group in made.section.document["corpora"]:
         rows = [r for r in read_lines(left_out / "predictions.jsonl") if r["fold"].startswith(group["group"] + "/")]
         names = [r["class"] for r in group["classes"]]
         given = ([r["target"] for r in rows], [r["label"] for r in rows])
@@ -101,7 +79,7 @@ def test_heads_are_apart_and_folds_together(tmp_path):
 
 def test_an_abstention_costs_recall_but_no_precision(tmp_path):
     run = stored(tmp_path, [row(n, "up", None if n % 2 else "up") for n in range(8)])
-    (group,) = reports.classes(tmp_path, str(run), None).numbers
+    (group,) = report("classes", tmp_path, [str(run)]).section.document["corpora"]
     assert (group["classes"][0]["precision"], group["classes"][0]["recall"]) == (1.0, 0.5)
     assert group["classes"][1]["recall"] is None
 
@@ -113,15 +91,17 @@ def test_a_target_that_no_score_names_is_told(mer, tmp_path):
 
 
 def test_the_held_out_table_and_the_matrix_are_the_run_s_own_scores(left_out, tmp_path):
-    made = reports.loco(left_out.parent, str(left_out), tmp_path)
+    made = report("loco", left_out.parent, [str(left_out)], tmp_path).section.document
     stored_ = json.loads((left_out / "scores.json").read_text())
     for line, own in zip(csv.DictReader((tmp_path / "loco.csv").open()), stored_["rows"], strict=True):
-        assert (line["corpus"], float(line["uar"])) == (own["corpus"], own["held_out"]["uar"])
-        assert [float(line["low"]), float(line["high"])] == own["held_out"]["uar_interval"]
+        assert (line["held out"], float(line["UAR"])) == (own["corpus"], own["held_out"]["uar"])
+        assert [float(line["UAR low"]), float(line["UAR high"])] == own["held_out"]["uar_interval"]
         assert int(line["classes"]) == 7
-    cells = {(c["trained_on"], c["tested_on"]): c["uar"] for c in made.numbers[0]["matrix"]}
+    cells = {(c["trained_on"], c["tested_on"]): c["uar"] for c in made["matrix"]}
     assert cells == {(c["trained_on"], c["tested_on"]): c["uar"] for c in stored_["matrix"]}
-    assert json.loads((tmp_path / "loco-matrix-late.json").read_text()) == made.numbers[0]["matrix"]
+    assert json.loads((tmp_path / "loco.json").read_text()) == made
+    table = csv.DictReader((tmp_path / "loco-matrix-late.csv").open())
+    assert {(line["trained on"], line["tested on"]): float(line["UAR"]) for line in table} == cells
     assert b"train on one" in (tmp_path / "loco-matrix-late.svg").read_bytes()
 
 
@@ -150,7 +130,7 @@ def two_runs(folder):
 
 def test_comparing_two_runs_tells_differences_and_each_changed_answer(tmp_path):
     (_, mine), (second, theirs) = two_runs(tmp_path / "runs")
-    (found,) = versus.compare(tmp_path / "runs", "a", str(second), tmp_path / "out").numbers
+    found = report("compare", tmp_path / "runs", ["a", str(second)], tmp_path / "out").section.document
     (corpus,) = found["corpora"]
     for one in corpus["classes"]:
         pairs = [(m["label"], t["label"]) for m, t in zip(mine, theirs, strict=True) if m["target"] == one["class"]]
@@ -165,7 +145,7 @@ def test_comparing_two_runs_tells_differences_and_each_changed_answer(tmp_path):
         for m, t in zip(mine, theirs, strict=True)
         if m["label"] != t["label"]
     }
-    assert {(r["id"], "seed" + r["seed"], r["target"], r["a"], r["b"]) for r in table} == expected
+    assert {(r["id"], "seed" + r["seed"], r["target"], r["A"], r["B"]) for r in table} == expected
     assert corpus["changed"] == len(table) == len(expected)
     assert (tmp_path / "out" / "compare.png").is_file()
 
@@ -203,17 +183,17 @@ def test_runs_that_cannot_be_compared_are_told_with_both_names(mer, tmp_path):
 
 
 def test_curves_are_the_stored_epochs_and_mark_the_best(left_out, tmp_path):
-    made = learning.curves(left_out.parent, str(left_out), tmp_path)
+    made = report("curves", left_out.parent, [str(left_out)], tmp_path).section.document["groups"]
     epochs = list(read_lines(left_out / "metrics.jsonl"))
-    assert [group["group"] for group in made.numbers] == ["without one", "without two"]
-    for group in made.numbers:
+    assert [group["group"] for group in made] == ["without one", "without two"]
+    for group in made:
         table = list(csv.DictReader((tmp_path / f"curves-{group['group'].replace(' ', '-')}.csv").open()))
         own = [e for e in epochs if f"without {e['held_out']}" == group["group"]]
         assert [float(line["loss"]) for line in table] == [e["loss"] for e in own]
         for fit in group["fits"]:
             scores = [e["score"] for e in own if f"seed {e['seed']}" == fit["fit"]]
             assert (fit["epochs"], fit["best_epoch"]) == (len(scores), own[int(np.argmax(scores))]["number"])
-        kept = [(line["fit"], int(line["epoch"])) for line in table if line["kept"] == "1"]
+        kept = [(line["fit"], int(line["epoch"])) for line in table if line["kept"] == "True"]
         assert kept == [(fit["fit"], fit["best_epoch"]) for fit in group["fits"]]
 
 
@@ -225,16 +205,16 @@ def test_heads_have_curves_of_their_own_and_many_fits_are_drawn(tmp_path):
         for head in ("late", "mult") for fold in range(4) for seed in range(4) for n in (1, 2)
     ]  # fmt: skip
     (run / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
-    made = learning.curves(tmp_path, None, tmp_path / "out")
-    assert [group["group"] for group in made.numbers] == ["without one/late", "without one/mult"]
-    assert {len(group["fits"]) for group in made.numbers} == {16}
-    assert made.numbers[0]["fits"][0]["best"]["dev_loss"] is None
+    made = report("curves", tmp_path, output=tmp_path / "out").section.document["groups"]
+    assert [group["group"] for group in made] == ["without one/late", "without one/mult"]
+    assert {len(group["fits"]) for group in made} == {16}
+    assert made[0]["fits"][0]["best"]["dev_loss"] is None
     assert (tmp_path / "out" / "curves-without-one-late.png").is_file()
 
 
 def test_calibration_of_a_run_is_that_of_its_scores(left_out, tmp_path):
-    made = reports.calibration(left_out.parent, str(left_out), tmp_path)
-    for group in made.numbers:
+    made = report("calibration", left_out.parent, [str(left_out)], tmp_path)
+    for group in made.section.document["corpora"]:
         rows = [r for r in read_lines(left_out / "predictions.jsonl") if r["fold"].startswith(group["group"] + "/")]
         brier = np.mean([sum((p - (name == r["target"])) ** 2 for name, p in r["scores"].items()) for r in rows])
         assert group["brier"] == pytest.approx(brier)

@@ -83,10 +83,10 @@ def test_shares_sum_to_the_whole_and_follow_the_permutation_definition(values):
 
 
 def test_pictures_have_the_same_bytes_for_the_same_numbers():
-    from mercli.results import plots
+    from mercli.results import confused
 
     counts = np.asarray([[3, 1], [0, 2]])
-    first, second = (plots.confusion(counts, ["a", "b"], "t") for _ in range(2))
+    first, second = (confused.picture(counts, ["a", "b"], "t") for _ in range(2))
     assert first == second
     assert first["png"][:4] == b"\x89PNG"
     assert b"<svg" in first["svg"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
-from mercli.results import calibrated, classes, stats
+from mercli.errors import MissingExtra
+from mercli.results import calibrated, classes, grouped, metrics, projected, stats, style
 
 DRAW = np.random.default_rng(3)
 
@@ -65,3 +68,36 @@ def test_answers_drawn_from_their_own_probabilities_are_calibrated_and_sharper_o
     assert calibrated.summary(scores, targets)["ece"] < 0.02
     assert calibrated.summary(sharp, targets)["ece"] > 0.1
     assert len(calibrated.summary(scores, targets)["risk_coverage"]) == calibrated.POINTS
+
+
+def test_a_projection_of_two_thousand_points_is_small_and_the_same_twice():
+    groups = [f"g{n % 30}" for n in range(2000)]
+    panels = [projected.project(f"p{n}", np.arange(2000), DRAW.normal(size=(2000, 5)), groups, "pca") for n in range(4)]
+    first, second = (projected.picture(panels, groups, "many") for _ in range(2))
+    assert first == second
+    assert max(len(first["png"]), len(first["svg"])) < 300_000
+    assert b"19 others" in first["svg"]
+
+
+def test_a_projection_by_umap_without_the_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(MissingExtra) as told:
+        projected.project("p", np.arange(9), DRAW.normal(size=(9, 3)), list("abcabcabc"), "umap")
+    assert "mercli[umap]" in told.value.hint
+
+
+def test_figures_of_groups_are_those_of_the_matrix_bootstrap():
+    targets, predicted, clusters = answers()
+    found = grouped.measured(targets, predicted, clusters, 4, draws=200)
+    for name, figure in (("uar", metrics.uar_of), ("accuracy", metrics.accuracy_of)):
+        interval = stats.clustered_interval(figure, targets, predicted, clusters, 4, draws=200)
+        assert found[f"{name}_interval"] == pytest.approx(interval)
+    assert found["uar"] == pytest.approx(metrics.uar(targets, predicted, 4))
+    assert grouped.measured(targets, predicted, ["s"] * len(targets), 4)["uar_interval"] is None
+
+
+def test_emotions_have_their_colours_beside_any_others_and_others_are_told_apart():
+    found = style.palette(["calm", "happy", "bored"])
+    assert found["happy"] == style.emotion("happy") == style.EMOTIONS["happy"]
+    assert len(set(found.values())) == 3
+    assert not set(style.FURTHER) & set(style.EMOTIONS.values())
