@@ -102,8 +102,9 @@ class Streams:
     """One segment's aligned raw material.
 
     ``audio`` float32 (N,) mono at ``audio_rate``; ``faces`` uint8 (F, H, W, 3) RGB with ``face_times`` (F,) seconds and
-    ``face_confidence`` (F,), 0 where the frame has no face; ``transcript`` with word times. ``missing`` gives the
-    reason for each absent modality, ``id`` the segment (encoders of ready-made features look it up).
+    ``face_confidence`` (F,), 0 where the frame has no face, and ``face_boxes`` (F, 4): left, top, width, height in 0..1
+    of the picture, NaN where there is no face, ``None`` where they were not stored; ``transcript`` with word times.
+    ``missing`` gives the reason for each absent modality, ``id`` the segment (ready-made features look it up).
     """
 
     id: str = ""
@@ -112,6 +113,7 @@ class Streams:
     faces: ByteArray | None = None
     face_times: FloatArray | None = None
     face_confidence: FloatArray | None = None
+    face_boxes: FloatArray | None = None
     transcript: Transcript | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
@@ -163,8 +165,9 @@ class Prediction:
     """The answer for one clip or segment; ``docs/schemas/prediction.schema.json`` publishes its form.
 
     ``scores`` gives a probability per name; ``label`` is ``None`` when the model abstained or an ``error`` occurred;
-    ``cluster`` is what a corpus's segment is not independent of (its speaker, dialogue or clip), ``shares`` are exact
-    Shapley shares per modality.
+    ``cluster`` is what a corpus's segment is not independent of (its speaker, dialogue or clip). ``shares`` are exact
+    Shapley shares per modality, ``alone`` the scores that each gives with the others masked. ``words`` are those of
+    ``text`` that have times.
     """
 
     id: str
@@ -183,5 +186,7 @@ class Prediction:
     text: str | None = None
     text_source: str | None = None
     text_trust: float | None = None
+    words: tuple[Word, ...] = ()
     shares: Mapping[str, float] | None = None
+    alone: Mapping[str, Mapping[str, float]] | None = None
     error: str | None = None

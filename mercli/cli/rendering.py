@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,10 +23,20 @@ Write = Callable[[Prediction], None]
 
 def choose(given: str | None, json: bool, output: str | None) -> str:
     """Return the format: as asked, else by the ending of ``-o``, else a table; raises ``ConfigError`` if unknown."""
-    if given is not None and given not in FORMATS:
-        raise ConfigError(f"format '{given}' is unknown, expected {', '.join(FORMATS)}")
+    from mercli.jobs import exporting
+
+    known = (*FORMATS, *exporting.FORMATS)
+    if given is not None and given not in known:
+        raise ConfigError(f"format '{given}' is unknown, expected {', '.join(known)}")
     ending = Path(output).suffix[1:].lower() if output else ""
-    return given or ("json" if json else ending if ending in FORMATS else "table")
+    return given or ("json" if json else ending if ending in known else "table")
+
+
+def is_folder(output: str | None) -> bool:
+    """Tell whether ``-o`` names a folder: one that is there, or a name that ends with ``/`` or has no ending."""
+    if output is None or (Path(output).exists() and not Path(output).is_dir()):
+        return False
+    return Path(output).is_dir() or output.endswith(("/", os.sep)) or not Path(output).suffix
 
 
 @contextmanager
@@ -33,10 +44,23 @@ def writer(kind: str, output: str | None, names: Sequence[str] | None = None) ->
     """Give a function that writes one prediction to stdout, or to a file that gets its name when it is whole.
 
     ``names`` are the classes of every model asked: the score columns of a csv. Raises ``DataError`` at once where
-    ``output`` cannot be written.
+    ``output`` cannot be written. Documents that go into a folder are written elsewhere.
     """
+    from mercli.jobs import exporting
+
+    if kind == exporting.TABLE and output is not None:
+        with exporting.table(Path(output), names or ()) as write:
+            yield write
+        return
+    if kind in exporting.DOCUMENTS and is_folder(output):
+        yield lambda prediction: None
+        return
     with _opened(output) as stream:
-        if kind == "json":
+        if kind in exporting.DOCUMENTS:
+            collected: list[Prediction] = []
+            yield collected.append
+            stream.write(exporting.document(kind, collected, Path(output) if output else None))
+        elif kind == "json":
             yield from _json(stream)
         elif kind == "csv":
             table = _Csv(stream, names)
@@ -183,6 +207,9 @@ def _lines(prediction: Prediction) -> Iterator[tuple[str, str]]:
     if prediction.label is None:
         yield f"  abstained: no class reaches the probability asked for (best {best:.1%})", "yellow"
     yield f"  from {', '.join(prediction.modalities)}" + _shares(prediction), ""
+    for modality, scores in (prediction.alone or {}).items():
+        top = max(scores, key=lambda name: scores[name])
+        yield f"  {modality} alone: {top} {scores[top]:.1%}", ""
     for modality, why in prediction.missing.items():
         yield f"  without {modality}: {why}", "dim"
     if prediction.text:

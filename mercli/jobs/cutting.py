@@ -191,6 +191,7 @@ def _emit(
         faces=track.faces if track else None,
         face_times=track.times - part.start if track else None,
         face_confidence=track.confidence if track else None,
+        face_boxes=track.boxes if track else None,
         missing=missing,
     )
     return Piece(part.window, streams, part.start, last=not any(rest.window == part.window for rest in parts))
@@ -210,6 +211,7 @@ def _still(medium: Medium, windows: Sequence[Window], finder: FaceFinder | None)
         faces=track.faces if track else None,
         face_times=track.times if track else None,
         face_confidence=track.confidence if track else None,
+        face_boxes=track.boxes if track else None,
         missing=missing,
     )
     for window in range(len(windows)):

@@ -75,6 +75,22 @@ def probabilities(
     return with_prior(log_p, log_prior)
 
 
+def alone(
+    bundle: Bundle,
+    features: FeatureBundle,
+    log_prior: LogProbabilities | None,
+    text_trust: float | None,
+    present: tuple[str, ...],
+) -> dict[str, dict[str, float]]:
+    """Return the scores of the answer that each modality gives with the others masked, prior and trust unchanged."""
+    return {m: named(bundle, probabilities(bundle, features, log_prior, text_trust, (m,))) for m in present}
+
+
+def named(bundle: Bundle, scores: NDArray[np.float64]) -> dict[str, float]:
+    """Return scores (K,) by class name, to six digits."""
+    return {name: round(float(p), 6) for name, p in zip(bundle.card.scheme.names, scores, strict=True)}
+
+
 def shares(
     bundle: Bundle,
     features: FeatureBundle,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from math import ceil, inf
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from mercli.engines.devices import resolve
 from mercli.engines.local import Local
 from mercli.errors import ConfigError, DataError
 from mercli.fusion import bundle as bundles
+from mercli.fusion import dialogues
 from mercli.jobs import deciding, encoding
 from mercli.jobs.cutting import Medium, Piece, Source, Window, length, pieces
 from mercli.jobs.items import Item
 from mercli.jobs.transcripts import Finder, given_text, speech, trusted
-from mercli.types import FeatureBundle, Prediction, Transcript
+from mercli.types import FeatureBundle, Prediction, Transcript, Word
 
 SHIPPED = "embedded"
 GIVES = {"video": ("audio", "face"), "audio": ("audio",), "image": ("face",)}
@@ -39,14 +40,15 @@ class _Group:
 
 
 class Predictor:
-    """Holds the loaded models of one configuration."""
+    """Holds the loaded models of one configuration; ``watch`` is shown every piece before it is encoded."""
 
-    def __init__(self, config: PredictConfig) -> None:
+    def __init__(self, config: PredictConfig, watch: Callable[[Piece], None] | None = None) -> None:
         self.config = config
+        self.watch = watch
         self.finder = Finder(config.transcriber, resolve(config.device))
         self.tiles = size_step(config.windows) if config.windows is not None else None
         self.groups = _groups(config)
-        self.priors = {id(b): deciding.prior(b, config.prior) for group in self.groups for b in group.bundles}
+        self.priors = {id(b.card): deciding.prior(b, config.prior) for group in self.groups for b in group.bundles}
 
     def predict(self, item: Item) -> Iterator[Prediction]:
         """Yield the item's predictions, window by window; a fault becomes one prediction with ``error`` per model."""
@@ -62,12 +64,21 @@ class Predictor:
             raise DataError(item.error)
         source, windows = self._source(item, group)
         texts: dict[int, Transcript] = {}
-        every = _noted(pieces(source, windows, group.encoders.settings), texts)
+        every = _noted(pieces(source, windows, group.encoders.settings), texts, self.watch)
         keyed = ((piece.window, piece) for piece in every)
+        spoken = [bundle for bundle in group.bundles if dialogues.asks(bundle.head)]
+        held = []
         for window, features in encoding.features(group.encoders, keyed):
             text = texts.pop(window, None)
             for bundle in group.bundles:
-                yield self._decide(item, bundle, features, windows[window], text)
+                if bundle not in spoken:
+                    yield self._decide(item, bundle, features, windows[window], text)
+            if spoken:
+                held.append((features, windows[window], text))
+        for bundle in spoken:  # the windows of a clip are one dialogue, which such a head needs as a whole
+            rows = bundles.in_dialogue(bundle, [features for features, _, _ in held])
+            for row, (features, place, text) in zip(rows, held, strict=True):
+                yield self._decide(item, row, features, place, text)
 
     def _source(self, item: Item, group: _Group) -> tuple[Source, list[Window]]:
         media_files = tuple(
@@ -110,20 +121,21 @@ class Predictor:
             reasons = ", ".join(f"{m}: {why}" for m, why in features.missing.items())
             return _failed(item, bundle, f"nothing to predict from ({reasons})", window, features)
         trust = trusted(text) if text else None
-        log_prior = self.priors[id(bundle)]
+        log_prior = self.priors[id(bundle.card)]
         scores = deciding.probabilities(bundle, features, log_prior, trust, present)
         chosen = int(scores.argmax())
         names = bundle.card.scheme.names
         explained = (
             deciding.shares(bundle, features, log_prior, trust, present, chosen) if self.config.explain else None
         )
+        alone = deciding.alone(bundle, features, log_prior, trust, present) if self.config.alone else None
         return Prediction(
             id=item.id,
             clip=item.clip,
             start=round(window[0], 3),
             end=round(window[1], 3) if window[1] > window[0] else None,
             scheme=bundle.card.scheme.name,
-            scores={name: round(float(p), 6) for name, p in zip(names, scores, strict=True)},
+            scores=deciding.named(bundle, scores),
             label=names[chosen] if scores[chosen] >= self.config.abstain else None,
             run=bundle.card.name,
             modalities=present,
@@ -131,16 +143,26 @@ class Predictor:
             text=text.text if text else None,
             text_source=text.source if text else None,
             text_trust=trust,
+            words=_rounded(text.words) if text else (),
             shares=explained,
+            alone=alone,
         )
 
 
-def _noted(every: Iterable[Piece], texts: dict[int, Transcript]) -> Iterator[Piece]:
-    """Pass pieces on and keep each window's transcript for its prediction."""
+def _noted(
+    every: Iterable[Piece], texts: dict[int, Transcript], watch: Callable[[Piece], None] | None
+) -> Iterator[Piece]:
+    """Pass pieces on, show them to who watches, and keep each window's transcript for its prediction."""
     for piece in every:
+        if watch:
+            watch(piece)
         if piece.streams.transcript is not None:
             texts[piece.window] = piece.streams.transcript
         yield piece
+
+
+def _rounded(words: Iterable[Word]) -> tuple[Word, ...]:
+    return tuple(replace(word, start=round(word.start, 3), end=round(word.end, 3)) for word in words)
 
 
 def _groups(config: PredictConfig) -> list[_Group]:
@@ -222,6 +244,11 @@ class _Work:
         return list(_predictor(self.settings).predict(item))
 
 
+def _lost(models: tuple[str, ...], item: Item, why: str) -> list[Prediction]:
+    """Return what stands for an item that worker processes died of."""
+    return [_failed(item, bundles.load(bundle_folder(name)), why) for name in models]
+
+
 def predict(config: PredictConfig, items: Iterable[Item]) -> Iterator[list[Prediction] | Iterator[Prediction]]:
     """Yield each item's predictions in order; with one job they are made as they are read.
 
@@ -232,4 +259,4 @@ def predict(config: PredictConfig, items: Iterable[Item]) -> Iterator[list[Predi
         predictor = _predictor(settings)
         yield from map(predictor.predict, items)
     else:
-        yield from Local(config.jobs).map(_Work(settings), items)
+        yield from Local(config.jobs, config.device).map(_Work(settings), items, partial(_lost, config.model))
