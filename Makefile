@@ -28,7 +28,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 # Trains the three encoders that ship inside from their raw corpora (hours on two cores), and pools them again.
 embedded: $(STAMP)
-	for m in audio face text; do $(BIN)/mer finetune $$m --data-root $(CORPORA) -o build/embedded/$$m --resume || exit; done
+	for m in audio face text; do $(BIN)/mer finetune $$m --data-root $(CORPORA) --resume build/embedded/$$m || exit; done
 	$(BIN)/mer finetune bundle --data-root build/embedded -o mercli/assets/embedded
 
 docs: $(STAMP)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mercli import log
 from mercli.config import FitConfig
+from mercli.config_tune import FinetuneConfig
 from mercli.contracts import Folds
 from mercli.corpora import audit as checks
 from mercli.corpora import manifest
@@ -97,7 +98,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def refuse_leaks(config: FitConfig) -> None:
+def refuse_leaks(config: FitConfig | FinetuneConfig) -> None:
     """Raise ``DataError`` where the corpora of a training leak, unless the config allows it; no medium is read."""
     leaks = audit(Path(config.data), config.corpora, hashing=False).leaks
     if not leaks:

@@ -35,8 +35,12 @@ def preset(name: str, command: str | None = None) -> dict[str, Any]:
 
 
 def _finetune(path: Path, values: Mapping[str, Any]) -> None:
-    """Check a recipe; which modality's is told by the end of its file's name."""
-    from mercli.tuning.recipes import RECIPES, altered
+    """Check a recipe: one with an ``encoder`` by the keys of ``mer finetune``, else by those of what ships inside.
+
+    Which modality's is told by the end of its file's name.
+    """
+    from mercli.config_tune import FinetuneConfig
+    from mercli.tuning.embedded.recipes import RECIPES, altered
 
     modality = path.stem.rsplit("-", 1)[-1]
     if modality not in RECIPES:
@@ -44,7 +48,11 @@ def _finetune(path: Path, values: Mapping[str, Any]) -> None:
             f"'{path.name}' does not tell its modality, expected a name that ends in -{', -'.join(sorted(RECIPES))}",
             f"mer presets copy finetune/embedded-audio {path.stem}-audio.yaml",
         )
-    altered(RECIPES[modality], values)
+    if "encoder" not in values:
+        altered(RECIPES[modality], values)
+        return
+    needed = {"corpora": ["a"], "modality": modality}
+    config.validate(FinetuneConfig, config.over_defaults(FinetuneConfig, {**needed, **values}), f"preset '{path.stem}'")
 
 
 def _choices(values: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

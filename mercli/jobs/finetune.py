@@ -1,267 +1,164 @@
-"""``mer finetune``: an encoder's weights are trained, measured on speakers and pictures unseen, and written."""
+"""``mer finetune --corpora``: an encoder learns the labels of prepared corpora, on one device or several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mercli.errors import ConfigError
-from mercli.registry import near
+from mercli import log, rundir
+from mercli.config_tune import FinetuneConfig
+from mercli.engines import devices
+from mercli.errors import ConfigError, DataError
+from mercli.jobs import audit
+from mercli.jobs import examples as reading
+from mercli.jobs.tuned_card import card_of, write
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from accelerate import PartialState
 
-    from mercli.tuning.data import Task
-    from mercli.tuning.recipes import Recipe
+    from mercli.tuning.examples import Example
+    from mercli.tuning.network import Body
+    from mercli.tuning.tuner import Tuner
 
-LICENCES = {
-    "audio": "weights: non-commercial research, as the data (RAVDESS: CC BY-NC-SA 4.0; EMO-DB: free with citation)",
-    "face": "weights: non-commercial research, as the data (FER2013: pictures of the web, research use)",
-    "text": "weights: non-commercial research, as the data (DailyDialog: CC BY-NC-SA 4.0; MELD: GPL-3.0 transcripts)",
-}
-
-CALIBRATING = ("meld", "goemotions")  # the two text corpora with all seven classes and thousands of sentences
+CHECKPOINTS = "checkpoints"
+WAIT = timedelta(days=7)
+"""How long processes wait for the one that decodes the corpora."""
 
 
 @dataclass(frozen=True)
-class FinetuneConfig:
-    """What is trained and where: ``options`` change the recipe, ``resume`` goes on from the newest checkpoint."""
+class Finetuned:
+    """The run, the folder that an encoder reads, and its card; ``main`` in the process that writes and answers."""
 
-    modality: str
-    data_root: Path
-    folder: Path
-    options: Mapping[str, Any] = field(default_factory=dict)
-    resume: bool = False
+    run: Path
+    encoder: Path
+    card: Mapping[str, Any]
+    main: bool = True
 
 
-def finetune(config: FinetuneConfig) -> Path:
-    """Train one modality's embedded encoder; return the path of its weights, card and out-of-fold logits beside it.
+def finetune(config: FinetuneConfig, resume: Path | None = None) -> Finetuned:
+    """Train on the train splits, choose the epoch on dev, score test; leave a folder that ``from_pretrained`` reads.
 
-    Raises ``ConfigError`` for an unknown modality or recipe option, ``DataError`` where the data are not there.
+    ``resume``: a run that was stopped; it goes on from its newest whole checkpoint. Raises
+    ``DataError`` for corpora that leak, a class without training segments, a loss that is no number.
     """
-    from mercli.tuning.recipes import RECIPES, altered
+    from accelerate import PartialState
 
-    if config.modality not in MODALITIES:
-        raise ConfigError(f"no encoder is trained for '{config.modality}'{near(config.modality, MODALITIES)}")
-    recipe = altered(RECIPES[config.modality], config.options)
-    return MODALITIES[config.modality](config, recipe)
-
-
-def _fitted(task: Task, folder: Path, resume: bool) -> nn.Module:
-    """Train a task and return its averaged network, rounded as a weights file rounds it."""
-    from mercli.tuning.export import halved, restored
-    from mercli.tuning.trainer import train
-
-    network = task.network()
-    trainer = train(task, folder, resume=resume)
-    network.load_state_dict(restored(halved(trainer.average.state)), strict=False)
-    return network.eval()
-
-
-def _face(config: FinetuneConfig, recipe: Any) -> Path:
-    """Train on FER2013 train; the temperature is fitted on every other dev picture."""
-    from mercli.tuning.data import FaceTask, face_logits, log_prior
-    from mercli.tuning.evaluate import temperature
-    from mercli.tuning.export import write
-
-    task = FaceTask(recipe, config.data_root)
-    network = _fitted(task, config.folder / "fold-0", config.resume)
-    logits, labels, prior = face_logits(network, task.dev.faces), task.dev.labels, log_prior(task.labels)
-    pictures = [f"fer2013/dev/{row}" for row in range(len(labels))]
-    for name, rows in (("face-logits.npz", slice(0, None, 2)), ("face-dev-logits.npz", slice(1, None, 2))):
-        _save_logits(config.folder / name, logits[rows], labels[rows], pictures[rows], pictures[rows])
-    card = {
-        **_card(config, recipe, task),
-        "log_prior": {"fer2013": prior.tolist()},
-        "temperature": temperature(logits[::2], labels[::2]),
-        "temperature_from": "fer2013 dev, every other picture; a temperature changes no accuracy and no UAR",
-        "figures": {
-            "fer2013 dev accuracy, prior of train": _figure("accuracy", logits + prior, labels, pictures),
-            "fer2013 dev UAR, uniform prior": _figure("uar", logits, labels, pictures),
-        },
-    }
-    return write(config.folder, "face", network.state_dict(), card)
+    device = devices.resolve(config.device)
+    precision = devices.precision(config.precision, device)
+    state = PartialState(cpu=device == "cpu", timeout=WAIT)
+    if not state.is_main_process:
+        log.setup(quiet=True, verbose=0)
+    audit.refuse_leaks(config)
+    corpora = reading.load(config)
+    body = _body(config, corpora.scheme.names)
+    run = _run(config, resume, state)
+    with log.to_file(run / "log.txt") if state.is_main_process else nullcontext():
+        if state.is_main_process:
+            reading.keep(config, corpora, body.settings)
+        state.wait_for_everyone()
+        parts = reading.examples(config, corpora, body.settings, body.classes)
+        if state.is_main_process:
+            log.logger.info("continue with: mer finetune --resume %s", run)
+        tuner = _trained(config, body, parts, run, (device, precision), resume is not None)
+        found = tuner.answers(parts["test"])
+        folder, card = run / "encoder", card_of(config, corpora, body, parts, found, tuner)
+        if state.is_main_process:
+            write(folder, body, card)
+        state.wait_for_everyone()
+    return Finetuned(run, folder, card, state.is_main_process)
 
 
-def _audio(config: FinetuneConfig, recipe: Any) -> Path:
-    """Train on the train speakers, then per fold without some of them: the folds only calibrate and measure.
+def _body(config: FinetuneConfig, classes: Sequence[str]) -> Body:
+    """Return the network of the config with what prepares its input; raises for one that is not to be had."""
+    import torch
 
-    A fold's network hears the dev speakers, so it is never shipped.
+    from mercli.tuning.network import checkpointed, named
+    from mercli.tuning.parameters import freeze
+
+    torch.manual_seed(config.seed)  # a new head is drawn
+    ours, model = named(config.encoder, config.modality)
+    body: Body
+    if config.modality == "audio":
+        from mercli.tuning.sound import HfSound, SmilSound
+
+        body = SmilSound(config, model, classes) if ours else HfSound(config, classes)
+    elif config.modality == "face":
+        from mercli.tuning.faces import HfFaces, SmilFaces
+
+        body = SmilFaces(config, model, classes) if ours else HfFaces(config, classes)
+    else:
+        from mercli.tuning.words import HfWords
+
+        body = HfWords(config, classes)
+    if config.checkpointing:
+        checkpointed(body.network)
+    log.logger.info("%s: %.1f million parameters are tuned", config.encoder, freeze(body, config) / 1e6)
+    return body
+
+
+def _run(config: FinetuneConfig, resume: Path | None, state: PartialState) -> Path:
+    """Return the run's folder, made by one process and told to the others."""
+    from accelerate.utils import broadcast_object_list
+
+    if resume is not None:
+        return resume
+    where: list[Any] = [None]
+    if state.is_main_process:
+        where = [str(rundir.create(Path(config.runs), f"finetune-{config.modality}", config.model_dump()))]
+    return Path(broadcast_object_list(where)[0])
+
+
+def _trained(
+    config: FinetuneConfig,
+    body: Body,
+    parts: Mapping[str, Sequence[Example]],
+    run: Path,
+    how: tuple[str, str],
+    resume: bool,
+) -> Tuner:
+    """Train on a device in a precision (``how``); where memory runs out, half the batch is accumulated twice."""
+    import torch
+
+    from mercli.features.hf_models import quiet
+    from mercli.tuning.network import Tuned
+    from mercli.tuning.tuner import Tuner, last_whole
+
+    device, precision = how
+    folder = run / CHECKPOINTS
+    while True:
+        tuner = Tuner(Tuned(body), parts["train"], parts["dev"], config, folder, precision, device == "cpu")
+        last = last_whole(folder) if resume else None
+        if last:
+            log.logger.info("goes on from '%s'", last)
+        try:
+            with quiet(), warnings.catch_warnings():  # of torch, on how transformers hands masks over
+                warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
+                tuner.train(resume_from_checkpoint=last)
+            return tuner
+        except (torch.cuda.OutOfMemoryError, MemoryError) as fault:
+            if config.batch == 1:
+                raise DataError("there is no memory for one segment at a time", "--set seconds=4") from fault
+            config = config.model_copy(update={"batch": config.batch // 2, "accumulate": config.accumulate * 2})
+            log.logger.warning("no memory: batches of %d, accumulated %d times", config.batch, config.accumulate)
+            resume = True
+
+
+def resumed(name: str, runs: Path) -> Finetuned:
+    """Go on with a run that was stopped, by path or name, as it was started.
+
+    Raises ``ConfigError`` where it is no run of ``mer finetune``.
     """
-    import torch
+    import yaml
+    from pydantic import ValidationError
 
-    from mercli.tuning.evaluate import temperature
-    from mercli.tuning.export import write
-    from mercli.tuning.speech import AudioTask, folds, read_speech, speech_logits
-
-    items = read_speech(config.data_root)
-    tasks = [AudioTask(recipe, items, held) for held in folds(items, recipe.folds)]
-    final = tasks[0]
-    logits, unseen, networks = [], [], []
-    for number, task in enumerate(tasks):
-        networks.append(_pooled(task, config.folder / f"fold-{number}", config.resume))
-        logits.append(speech_logits(networks[-1], task.dev))
-        unseen += task.dev
-    joined, labels = torch.cat(logits), torch.tensor([item.label for item in unseen])
-    speakers, ids, dev = [item.speaker for item in unseen], [item.id for item in unseen], len(final.dev)
-    for name, rows in (("audio-logits.npz", slice(dev, None)), ("audio-dev-logits.npz", slice(dev))):
-        _save_logits(config.folder / name, joined[rows], labels[rows], ids[rows], speakers[rows])
-    card = {**_card(config, recipe, final), "log_prior": _speech_priors(final.train)}
-    if recipe.folds:
-        card["temperature"] = temperature(joined[dev:], labels[dev:])
-        card["temperature_from"] = "logits of the train speakers by networks that never heard them"
-    card["figures"] = _speech_figures(joined, labels, speakers, dev)
-    return write(config.folder, "audio", networks[0].state_dict(), card)
-
-
-def _pooled(task: Any, folder: Path, resume: bool) -> nn.Module:
-    """Train the members of ``AudioNet`` one after another, with the recipe's seed and those after it."""
-    from dataclasses import replace
-
-    from mercli.features.embedded.audio_net import MEMBERS, AudioNet
-
-    network = AudioNet()
-    for member in range(MEMBERS):
-        own = type(task)(replace(task.recipe, seed=task.recipe.seed + member), task.items, task.held)
-        fitted = _fitted(own, folder / f"member-{member}", resume)
-        network.members[member].load_state_dict(fitted.state_dict())
-    return network.eval()
-
-
-def _text(config: FinetuneConfig, recipe: Any) -> Path:
-    """Train on five corpora, then per fold without some dialogues: their logits calibrate."""
-    import torch
-
-    from mercli.features.embedded.text_net import CORPORA, packed, unpacked
-    from mercli.tuning.evaluate import temperature
-    from mercli.tuning.export import write
-    from mercli.tuning.text_data import TextTask, count_by_corpus, fold_of, found_in, read_texts, text_logits
-
-    texts = read_texts(config.data_root)
-    dev = {name: part for name, part in texts.unseen.items() if not name.endswith("/test")}
-    found = found_in([*texts.train, *(sentence for part in texts.unseen.values() for sentence in part)])
-    task = TextTask(recipe, texts.train, dev, found)
-    network = _sharpened(_fitted(task, config.folder / "fold-0", config.resume), recipe)
-    tensors = packed(network.state_dict())
-    network.load_state_dict(unpacked(tensors))
-    logits, unseen = [], []
-    for number in range(recipe.folds):
-        held = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) == number]
-        kept = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) != number]
-        part = TextTask(recipe, kept, {}, found)
-        fitted = _sharpened(_fitted(part, config.folder / f"fold-{number + 1}", config.resume), recipe)
-        logits.append(text_logits(fitted, [found[sentence.id] for sentence in held]))
-        unseen += held
-    card = {
-        **_card(config, recipe, task),
-        "sentences": count_by_corpus(texts.train),
-        "left_out": texts.left_out,
-        "log_prior": {corpus: row.tolist() for corpus, row in zip(CORPORA, task.priors, strict=True)},
-    }
-    if recipe.folds:
-        rows = [row for row, sentence in enumerate(unseen) if sentence.corpus in CALIBRATING]
-        joined, chosen = torch.cat(logits)[rows], [unseen[row] for row in rows]
-        labels, groups = torch.tensor([sentence.label for sentence in chosen]), [sentence.group for sentence in chosen]
-        _save_logits(config.folder / "text-logits.npz", joined, labels, [sentence.id for sentence in chosen], groups)
-        card["temperature"] = temperature(joined, labels)
-        card["temperature_from"] = f"logits of {' and '.join(CALIBRATING)} train by networks that never read them"
-    card["figures"] = _text_figures(network, task, texts.unseen)
-    return write(config.folder, "text", tensors, card)
-
-
-def _sharpened(network: nn.Module, recipe: Any) -> nn.Module:
-    import torch
-
-    with torch.no_grad():
-        network.get_buffer("sharpness").fill_(recipe.sharpness)
-    return network
-
-
-def _text_figures(network: nn.Module, task: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return each unseen part's UAR with a uniform prior and weighted F1 with the prior of its corpus's train part."""
-    import torch
-
-    from mercli.features.embedded.text_net import CORPORA
-    from mercli.tuning.text_data import text_logits
-
-    figures = {}
-    for name, part in parts.items():
-        logits = text_logits(network, [task.found[sentence.id] for sentence in part])
-        labels = torch.tensor([sentence.label for sentence in part])
-        groups = [sentence.group for sentence in part]
-        prior = task.priors[CORPORA.index(part[0].corpus)]
-        figures[f"{name} UAR, uniform prior"] = _figure("uar", logits, labels, groups)
-        figures[f"{name} weighted F1, prior of train"] = _figure("weighted_f1", logits + prior, labels, groups)
-    return figures
-
-
-def _speech_priors(items: Sequence[Any]) -> dict[str, list[float]]:
-    """Return the log-prior of each corpus among training utterances; a class it lacks has almost none."""
-    import torch
-
-    from mercli.tuning.data import log_prior
-
-    labels: dict[str, list[int]] = {}
-    for item in items:
-        labels.setdefault(item.speaker.split("/")[0], []).append(item.label)
-    return {corpus: log_prior(torch.tensor(own)).tolist() for corpus, own in labels.items()}
-
-
-def _speech_figures(logits: Tensor, labels: Tensor, speakers: Sequence[str], dev: int) -> dict[str, Any]:
-    """Return each corpus's UAR on its dev speakers (the first ``dev`` rows) and over all speakers, fold by fold."""
-    figures = {}
-    for corpus in ("ravdess", "emodb"):
-        for name, end in (("dev speakers", dev), ("speaker folds", len(labels))):
-            rows = [row for row in range(end) if speakers[row].startswith(f"{corpus}/")]
-            figures[f"{corpus} {name} UAR, uniform prior"] = _figure(
-                "uar", logits[rows], labels[rows], [speakers[row] for row in rows]
-            )
-    return figures
-
-
-def _figure(metric: str, logits: Tensor, labels: Tensor, clusters: Sequence[str]) -> dict[str, Any]:
-    """Return a metric with its 95 % bootstrap interval over clusters, and what it rests on."""
-    from mercli.results import metrics, stats
-
-    score = {"accuracy": metrics.accuracy_of, "weighted_f1": metrics.weighted_f1_of, "uar": metrics.uar_of}[metric]
-    classes = logits.shape[1]
-    targets, predicted = labels.numpy(), logits.argmax(1).numpy()
-    low, high = stats.clustered_interval(score, targets, predicted, clusters, classes)
-    point = score(metrics.confusion(targets, predicted, classes).astype(float))
-    return {
-        "value": round(point, 4),
-        "interval": [round(low, 4), round(high, 4)],
-        "examples": len(labels),
-        "clusters": len(set(clusters)),
-    }
-
-
-def _card(config: FinetuneConfig, recipe: Recipe, task: Task) -> dict[str, Any]:
-    """Return what the card of every embedded encoder begins with."""
-    from mercli.labels import CANONICAL
-
-    return {
-        "name": f"embedded-{config.modality}",
-        "version": "1",
-        "classes": list(CANONICAL.names),
-        "output": "logits (uniform prior), then embedding; add a corpus's log_prior to the logits for its prior",
-        "licence": LICENCES[config.modality],
-        "trained_on": list(task.trained_on),
-        "recipe": asdict(recipe),
-    }
-
-
-def _save_logits(path: Path, logits: Tensor, labels: Tensor, ids: Sequence[str], clusters: Sequence[str]) -> None:
-    import numpy as np
-
-    from mercli.rundir import atomic
-
-    with atomic(path) as part, part.open("wb") as file:
-        np.savez_compressed(
-            file, logits=logits.numpy(), labels=labels.numpy(), ids=np.array(ids), clusters=np.array(clusters)
-        )
-
-
-MODALITIES: dict[str, Callable[[FinetuneConfig, Any], Path]] = {"audio": _audio, "face": _face, "text": _text}
+    run = rundir.find(runs, name)
+    try:
+        config = FinetuneConfig.model_validate(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
+    except (OSError, ValidationError, yaml.YAMLError) as fault:
+        raise ConfigError(f"'{run}' is no run of mer finetune", f"ls {runs}") from fault
+    return finetune(config, run)

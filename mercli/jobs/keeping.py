@@ -11,19 +11,24 @@ from mercli.corpora import manifest
 from mercli.errors import DataError
 from mercli.jobs import encoding, kept
 from mercli.jobs.cutting import Piece
+from mercli.jobs.kept import SHOWN
 from mercli.jobs.pieces import Unit, pieces
-
-SHOWN = ("audio", "face")
+from mercli.types import StreamSettings
 
 
 def keep(data: Path, corpus: str, recipe: Recipe) -> tuple[int, int]:
-    """Store a prepared corpus's streams as the recipe's encoders ask for them; return how many clips, and failures.
+    """Store a prepared corpus's streams as the recipe's encoders ask for them; return how many clips, and failures."""
+    return keep_for(manifest.load(data, corpus), encoding.build(recipe, SHOWN).settings, recipe.face)
+
+
+def keep_for(
+    held: manifest.Manifest, settings: StreamSettings, face: str, shown: tuple[str, ...] = SHOWN
+) -> tuple[int, int]:
+    """Store sound, faces or both (``shown``) of a corpus; return how many clips, and failures.
 
     What is there already is passed over; a clip that cannot be read is told and left out.
     """
-    held = manifest.load(data, corpus)
-    settings = encoding.build(recipe, SHOWN).settings
-    folder = kept.place(held.folder, settings, recipe.face)
+    folder = kept.place(held.folder, settings, face, shown)
     clips = {clip.id: clip for clip in held.clips()}
     done = failed = 0
     groups = groupby(held.segments(), key=lambda segment: segment.clip_id)
@@ -34,7 +39,7 @@ def keep(data: Path, corpus: str, recipe: Recipe) -> tuple[int, int]:
         lacking = tuple(segment for segment in group if not kept.there(folder, segment, clip))
         gathered: dict[str, list[Piece]] = {}
         try:
-            for identity, piece in pieces(Unit(held.root, clip, lacking, SHOWN), settings, recipe.face, None):
+            for identity, piece in pieces(Unit(held.root, clip, lacking, shown), settings, face, None):
                 gathered.setdefault(identity, []).append(piece)
         except DataError as fault:  # the unit boundary: one bad clip never stops the others
             log.logger.warning("clip '%s': %s", clip_id, fault.message)

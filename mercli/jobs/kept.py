@@ -18,12 +18,15 @@ from mercli.streams import files
 from mercli.types import Clip, Segment, StreamSettings
 
 FOLDER = "streams"
+SHOWN = ("audio", "face")
+"""What is stored together unless one of them is asked for alone."""
 
 
-def place(corpus: Path, settings: StreamSettings, face: str) -> Path:
+def place(corpus: Path, settings: StreamSettings, face: str, shown: Sequence[str] = SHOWN) -> Path:
     """Return the folder of streams made in exactly this way below a prepared corpus."""
-    made = json_line({"version": STREAMS_VERSION, "face": face, **asdict(settings)})
-    return corpus / FOLDER / hashlib.sha256(made.encode()).hexdigest()[:12]
+    made = {"version": STREAMS_VERSION, "face": face, **asdict(settings)}
+    made |= {} if tuple(shown) == SHOWN else {"shown": shown}
+    return corpus / FOLDER / hashlib.sha256(json_line(made).encode()).hexdigest()[:12]
 
 
 def write(folder: Path, segment: Segment, clip: Clip, pieces: Sequence[Piece]) -> None:

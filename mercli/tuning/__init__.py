@@ -1,1 +1,1 @@
-"""Encoders trained or fine-tuned with the Hugging Face ``Trainer``."""
+"""Encoders fine-tuned with the Hugging Face ``Trainer``: examples, networks, batches, the trainer."""

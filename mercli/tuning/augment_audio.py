@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
 
 from mercli.features.embedded.audio_net import RATE
-from mercli.tuning.augment import between
-from mercli.tuning.recipes import AudioRecipe
+from mercli.tuning.embedded.augment import between
+from mercli.tuning.embedded.recipes import AudioRecipe
+
+
+class Shares(Protocol):
+    """What share of waves is made to sound as in a room, through a narrow band, in noise."""
+
+    @property
+    def room(self) -> float:
+        """Share with reverberation."""
+        ...
+
+    @property
+    def band(self) -> float:
+        """Share through a narrow band."""
+        ...
+
+    @property
+    def noise(self) -> float:
+        """Share with noise."""
+        ...
 
 
 def _draw(low: float, high: float, generator: Generator) -> float:
@@ -78,7 +98,7 @@ def noisy(wave: Tensor, generator: Generator) -> Tensor:
     return wave + noise * power.sqrt() * 10 ** (-_draw(10, 35, generator) / 20)
 
 
-def changed(wave: Tensor, recipe: AudioRecipe, generator: Generator) -> Tensor:
+def changed(wave: Tensor, recipe: Shares, generator: Generator) -> Tensor:
     """Return one training version of ``wave`` (N,): room, band, noise, each by the recipe's share."""
     if _happens(recipe.room, generator):
         wave = roomy(wave, generator)

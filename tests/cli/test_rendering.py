@@ -172,17 +172,17 @@ def test_a_preset_of_one_nested_key_is_valid(mer, tmp_path):
     assert mer("presets", "check", tmp_path / "mine.yaml", "--command", "extract").code == 0
 
 
-@pytest.mark.parametrize("words", [("--set", "epochs=1"), ("--resume",), ("--preset", "embedded")])
+@pytest.mark.parametrize("words", [("--set", "epochs=1"), ("--resume", "here"), ("--preset", "embedded")])
 def test_a_bundle_is_pooled_so_what_trains_is_refused(mer, tmp_path, words):
     answer = mer("finetune", "bundle", "--data-root", tmp_path, *words)
     assert (answer.code, words[0] in answer.err) == (2, True)
 
 
 def test_finetuning_takes_a_preset_file_and_a_bundle_answers_in_json(mer, tmp_path, monkeypatch):
-    from mercli.jobs import assembly, finetune
+    from mercli.jobs import assembly, refit
 
     asked = []
-    monkeypatch.setattr(finetune, "finetune", lambda config: asked.append(config) or tmp_path / "w.safetensors")
+    monkeypatch.setattr(refit, "refit", lambda config: asked.append(config) or tmp_path / "w.safetensors")
     monkeypatch.setattr(assembly, "assemble", lambda parts, folder: folder / "bundle")
     (tmp_path / "my.yaml").write_text("epochs: 7\nlr: 0.5\n")
     assert mer("finetune", "face", "--data-root", ".", "--preset", tmp_path / "my.yaml", "--set", "lr=1").code == 0
@@ -205,5 +205,5 @@ def test_a_confusion_matrix_tells_over_how_many_seeds_it_counts(mer, tmp_path):
     found = {m["group"]: (m["seeds"], m["counts"][0][0], m["title"]) for m in json.loads(answer.out)["matrices"]}
     assert found["one"] == (3, 3, f"{run.name}: one, summed over 3 seeds")
     assert found["two"] == (1, 1, f"{run.name}: two")
-    assert json.loads((run / "report" / "confusion-one.json").read_text())["seeds"] == 3
+    assert json.loads((run / "report" / "confusion.json").read_text())["matrices"][0]["seeds"] == 3
     assert "one: counts summed over 3 seeds" in mer("report", "confusion", run).err

@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch")
 
 from mercli import presets  # noqa: E402
 from mercli.errors import ConfigError, DataError  # noqa: E402
-from mercli.jobs.finetune import FinetuneConfig, finetune  # noqa: E402
-from mercli.tuning.data import log_prior, read_fer  # noqa: E402
-from mercli.tuning.evaluate import balanced_loss, recalls, temperature  # noqa: E402
-from mercli.tuning.recipes import RECIPES, AudioRecipe, FaceRecipe, altered  # noqa: E402
+from mercli.jobs.refit import RefitConfig, refit  # noqa: E402
+from mercli.tuning.embedded.data import log_prior, read_fer  # noqa: E402
+from mercli.tuning.embedded.evaluate import balanced_loss, recalls, temperature  # noqa: E402
+from mercli.tuning.embedded.recipes import RECIPES, AudioRecipe, FaceRecipe, altered  # noqa: E402
 
 
 @pytest.mark.parametrize("modality", ["audio", "face"])
@@ -34,14 +34,14 @@ def test_a_recipe_value_of_the_wrong_kind_is_told():
 
 def test_an_unknown_modality_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="'voice'"):
-        finetune(FinetuneConfig("voice", tmp_path, tmp_path))
+        refit(RefitConfig("voice", tmp_path, tmp_path))
 
 
 def test_absent_data_are_told_with_their_path(tmp_path):
     with pytest.raises(DataError, match=r"labels\.csv"):
-        finetune(FinetuneConfig("audio", tmp_path, tmp_path / "run"))
+        refit(RefitConfig("audio", tmp_path, tmp_path / "run"))
     with pytest.raises(DataError, match=r"train\.parquet"):
-        finetune(FinetuneConfig("face", tmp_path, tmp_path / "run"))
+        refit(RefitConfig("face", tmp_path, tmp_path / "run"))
 
 
 def test_a_parquet_of_another_kind_is_refused(tmp_path):

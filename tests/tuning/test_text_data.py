@@ -14,11 +14,11 @@ torch = pytest.importorskip("torch")
 
 from mercli.features.embedded.text import embedded_text  # noqa: E402
 from mercli.features.embedded.text_net import CORPORA, grams  # noqa: E402
-from mercli.jobs.finetune import FinetuneConfig, finetune  # noqa: E402
+from mercli.jobs.refit import RefitConfig, refit  # noqa: E402
 from mercli.labels import CANONICAL  # noqa: E402
-from mercli.tuning.recipes import TextRecipe  # noqa: E402
-from mercli.tuning.text_data import SOURCES, TextTask, fold_of, found_in, inverse_frequency, read_texts  # noqa: E402
-from mercli.tuning.trainer import train  # noqa: E402
+from mercli.tuning.embedded.recipes import TextRecipe  # noqa: E402
+from mercli.tuning.embedded.text_data import SOURCES, TextTask, fold_of, found_in, inverse_frequency, read_texts  # noqa: E402
+from mercli.tuning.embedded.trainer import train  # noqa: E402
 from mercli.types import Streams, Transcript  # noqa: E402
 
 SPELLING = {
@@ -134,7 +134,7 @@ def test_training_learns_and_a_killed_one_goes_on_to_the_same_bits(root, tmp_pat
 
 def test_finetune_writes_weights_card_and_out_of_fold_logits(root, tmp_path):
     options = {"epochs": 2, "batch": 16, "folds": 2}
-    path = finetune(FinetuneConfig("text", root, tmp_path, options))
+    path = refit(RefitConfig("text", root, tmp_path, options))
     card = json.loads(path.with_suffix(".json").read_text())
     saved = np.load(tmp_path / "text-logits.npz")
     assert len(saved["ids"]) == len(set(saved["ids"])) == card["sentences"]["meld"] + card["sentences"]["goemotions"]

@@ -10,11 +10,11 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
-from mercli.tuning.data import Batch, log_prior  # noqa: E402
-from mercli.tuning.evaluate import recalls  # noqa: E402
-from mercli.tuning.export import halved, read, restored, write  # noqa: E402
-from mercli.tuning.recipes import Recipe  # noqa: E402
-from mercli.tuning.trainer import Draw, precision, soft_cross_entropy, train  # noqa: E402
+from mercli.tuning.embedded.data import Batch, log_prior  # noqa: E402
+from mercli.tuning.embedded.evaluate import recalls  # noqa: E402
+from mercli.tuning.embedded.export import halved, read, restored, write  # noqa: E402
+from mercli.tuning.embedded.recipes import Recipe  # noqa: E402
+from mercli.tuning.embedded.trainer import Draw, precision, soft_cross_entropy, train  # noqa: E402
 
 RECIPE = Recipe(epochs=3, batch=8, lr=0.01, mixup=0.0, precision="fp32", evaluate_every=1, ema=0.9)
 

@@ -7,8 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from mercli.cli.listing import show_json
-from mercli.cli.options import Command, Json, Quiet, Set, Verbose, out
+from mercli.cli.listing import show_json, show_table
+from mercli.cli.options import AllowLeak, Classes, Command, Data, Device, Json, Quiet, Runs, Set, Verbose, out, say
+
+Modality = Annotated[
+    str | None, typer.Argument(metavar="audio|face|text|bundle", help="What it reads; bundle: pool the shipped three.")
+]
+Corpora = Annotated[
+    list[str] | None, typer.Option("--corpora", metavar="NAME...", help="Prepared corpora to learn from.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -17,60 +24,126 @@ def register(app: typer.Typer) -> None:
 
 
 def finetune(
-    modality: Annotated[
-        str, typer.Argument(metavar="audio|face|text|bundle", help="Which encoder to train; bundle: pool the three.")
-    ],
-    data_root: Annotated[
-        str,
-        typer.Option(
-            "--data-root",
-            metavar="DIR",
-            help="Where the corpora lie; for bundle, where the three trained encoders lie.",
-        ),
-    ],
-    preset: Annotated[
+    modality: Modality = None,
+    corpora: Corpora = None,
+    encoder: Annotated[
         str | None,
-        typer.Option("--preset", metavar="FAMILY|FILE.yaml", help="Recipe family, or a preset file (embedded)."),
+        typer.Option("--encoder", metavar="ID|DIR|NAME", help="A hub model, a folder, smil-audio, smil-face."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", metavar="FAMILY|FILE.yaml", help="Recipe: a family of presets, or a file.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="NAME...", help="Corpora that it must not learn from.")
+    ] = None,
+    classes: Classes = None,
+    reset_classifier: Annotated[
+        bool | None, typer.Option("--reset-classifier", help="Give a checkpoint of other labels a new classifier.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Arithmetic (auto).")
+    ] = None,
+    device: Device = None,
+    strict: Annotated[bool | None, typer.Option("--strict", help="Stop at the first segment that fails.")] = None,
+    allow_leak: AllowLeak = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="RUN", help="Go on from the newest checkpoint there.")
+    ] = None,
+    set_: Set = None,
+    data: Data = None,
+    runs: Runs = None,
+    data_root: Annotated[
+        str | None,
+        typer.Option("--data-root", metavar="DIR", help="Train what ships inside again, from the raw corpora there."),
     ] = None,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="DIR", help="Where to (runs/finetune-MODALITY).")
+        str | None, typer.Option("--output", "-o", metavar="DIR", help="With --data-root: where to.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint there.")] = False,
-    set_: Set = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Train an encoder that ships in the package again from its corpora; leaves weights and their card.
+    """Tune an encoder on prepared corpora; leaves a folder for `mer extract --encoder`. Works under torchrun.
 
-    Example: mer finetune face --preset embedded --data-root CORPORA
+    Example: mer finetune text --corpora meld --encoder roberta-base
     """
+    if data_root is not None:
+        _embedded(modality, Path(data_root), preset, output, resume, set_, json)
+        return
+    if output is not None:
+        raise typer.BadParameter("goes with --data-root; a tuned encoder lies in its run", param_hint="--output")
     from mercli import config as configs
+    from mercli.config_tune import FinetuneConfig
     from mercli.jobs import finetune as job
 
-    folder = Path(output or f"runs/finetune-{modality}")
+    flags = {
+        "modality": modality, "corpora": corpora, "encoder": encoder, "exclude": exclude, "classes": classes,
+        "reset_classifier": reset_classifier, "precision": precision, "device": device, "strict": strict,
+        "allow_leak": allow_leak, "data": data, "runs": runs,
+    }  # fmt: skip
+    if resume is None:
+        own = None if preset is None else _preset(preset, modality)
+        made = job.finetune(configs.resolve(FinetuneConfig, flags, preset=own, sets=set_ or ()))
+    else:
+        _nothing_else({**flags, "preset": preset, "set": set_})
+        made = job.resumed(resume, Path(runs or "runs"))
+    if made.main:
+        _show(made, json)
+
+
+def _show(made: Any, json: bool) -> None:
+    if json:
+        show_json(made)
+        return
+    rows = []
+    for name, row in made.card["figures"].items():
+        for figure in ("uar", "accuracy", "weighted_f1"):
+            low, high = row[figure]["interval"] or (None, None)
+            shown = "" if low is None else f"{low:.3f}-{high:.3f}"
+            rows.append([name, figure, f"{row[figure]['value']:.3f}", shown, str(row["segments"])])
+    show_table(["data", "figure", "value", "95 % interval", "segments"], rows)
+    say(f"use it: mer extract --corpora NAME --encoder {made.encoder}")
+
+
+def _preset(preset: str, modality: str | None) -> str:
+    own = Path(preset).suffix in (".yaml", ".yml")
+    return preset if own else f"{preset}-{modality}"
+
+
+def _nothing_else(given: dict[str, Any]) -> None:
+    """Refuse what would change a run that goes on."""
+    for name, value in given.items():
+        if value is not None and name != "runs":
+            raise typer.BadParameter("a run goes on as it was started", param_hint=f"--{name.replace('_', '-')}")
+
+
+def _embedded(
+    modality: str | None, root: Path, preset: str | None, output: str | None, resume: str | None,
+    set_: list[str] | None, json: bool,
+) -> None:  # fmt: skip
+    from mercli import config as configs
+    from mercli import presets
+    from mercli.jobs import refit
+
+    if modality is None:
+        raise typer.BadParameter("expected audio, face, text or bundle", param_hint="MODALITY")
+    folder = Path(resume or output or f"runs/finetune-{modality}")
     if modality == "bundle":
         for option, given in (("--preset", preset), ("--set", set_), ("--resume", resume)):
             if given:
                 raise typer.BadParameter("a bundle is pooled, not trained: it has no recipe", param_hint=option)
-        _bundle(Path(data_root), folder, json)
+        _pooled(root, folder, json)
         return
-    options = _recipe(preset or "embedded", modality) | dict(map(configs.override, set_ or ()))
-    weights = job.finetune(job.FinetuneConfig(modality, Path(data_root), folder, options, resume))
+    recipe = presets.load(_preset(preset or "embedded", modality), "finetune")
+    options = recipe | dict(map(configs.override, set_ or ()))
+    weights = refit.refit(refit.RefitConfig(modality, root, folder, options, resume is not None))
     if json:
         show_json({"weights": weights, "card": weights.with_suffix(".json")})
     else:
         out(str(weights))
 
 
-def _recipe(preset: str, modality: str) -> dict[str, Any]:
-    from mercli import presets
-
-    own = Path(preset).suffix in (".yaml", ".yml")
-    return presets.load(preset if own else f"{preset}-{modality}", "finetune")
-
-
-def _bundle(parts: Path, folder: Path, json: bool) -> None:
+def _pooled(parts: Path, folder: Path, json: bool) -> None:
     from mercli.jobs.assembly import assemble
 
     bundle = assemble(parts, folder)

@@ -21,9 +21,9 @@ from mercli.errors import DataError
 from mercli.features.embedded.text_net import BUCKETS, CORPORA, TextNet, grams, stacked
 from mercli.features.hashing import normalise, tokens
 from mercli.labels import canonical
-from mercli.tuning.data import CLASSES, Batch, log_prior
-from mercli.tuning.evaluate import recalls
-from mercli.tuning.recipes import TextRecipe
+from mercli.tuning.embedded.data import CLASSES, Batch, log_prior
+from mercli.tuning.embedded.evaluate import recalls
+from mercli.tuning.embedded.recipes import TextRecipe
 
 LONG = 5  # words from which a sentence that two parts share is a copy, not a common phrase
 

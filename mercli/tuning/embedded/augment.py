@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from mercli.tuning.recipes import FaceRecipe
+from mercli.tuning.embedded.recipes import FaceRecipe
 
 
 def chance(count: int, share: float, generator: Generator) -> Tensor:

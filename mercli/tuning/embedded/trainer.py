@@ -20,8 +20,8 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from transformers.trainer_utils import get_last_checkpoint
 
 from mercli.log import logger
-from mercli.tuning.data import Task
-from mercli.tuning.recipes import Recipe
+from mercli.tuning.embedded.data import Task
+from mercli.tuning.embedded.recipes import Recipe
 
 _AVERAGE = "average.safetensors"
 

@@ -14,9 +14,9 @@ from torch import Generator, Tensor, nn
 from mercli.errors import DataError
 from mercli.features.embedded.face_net import SIDE, FaceNet, standardise
 from mercli.labels import CANONICAL
-from mercli.tuning.augment import cut, degraded, mixed, moved, pairing
-from mercli.tuning.evaluate import recalls
-from mercli.tuning.recipes import FaceRecipe, Recipe
+from mercli.tuning.embedded.augment import cut, degraded, mixed, moved, pairing
+from mercli.tuning.embedded.evaluate import recalls
+from mercli.tuning.embedded.recipes import FaceRecipe, Recipe
 
 CLASSES = CANONICAL.names
 FER_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")

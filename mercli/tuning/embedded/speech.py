@@ -14,11 +14,11 @@ from torch import Generator, Tensor, nn
 from mercli.errors import DataError
 from mercli.features.embedded.audio_net import RATE, AudioMember, log_mel, stacked, voiced
 from mercli.labels import canonical
-from mercli.tuning.augment import mixed, pairing
 from mercli.tuning.augment_audio import changed, common_length, excerpt, masked, paced, warped
-from mercli.tuning.data import CLASSES, Batch, log_prior
-from mercli.tuning.evaluate import recalls
-from mercli.tuning.recipes import AudioRecipe
+from mercli.tuning.embedded.augment import mixed, pairing
+from mercli.tuning.embedded.data import CLASSES, Batch, log_prior
+from mercli.tuning.embedded.evaluate import recalls
+from mercli.tuning.embedded.recipes import AudioRecipe
 
 FOLDERS = {"ravdess": "ravdess_audio", "emodb": "emodb_audio"}
 

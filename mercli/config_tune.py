@@ -1,0 +1,99 @@
+"""The config of ``mer finetune``: which network, what its examples go through, what stays frozen, at what rates."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from mercli.config import Config
+from mercli.types import Modality
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Augment(BaseModel, frozen=True, extra="forbid"):
+    """Random changes to training examples: the share of them that each is done to; all off unless told.
+
+    Sound: ``pace`` is the most that speed changes by, ``room`` reverberates, ``band`` narrows, ``noise`` adds some;
+    ``specaugment`` is the share of frames that the network itself masks (Park et al. 2019). Faces: ``flip``, ``crop``
+    (down to ``1 - crop`` of the area), ``colour``, ``cutout``, ``frames`` dropped. Text: ``tokens`` hidden, and words
+    as recognisers leave them (``asr``): without case and marks, some lost, some twice.
+    """
+
+    pace: float = Field(default=0.0, ge=0, le=0.5)
+    room: Share = 0.0
+    band: Share = 0.0
+    noise: Share = 0.0
+    specaugment: Share = 0.0
+    flip: Share = 0.0
+    crop: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    colour: Share = 0.0
+    cutout: Share = 0.0
+    frames: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    tokens: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    asr: Share = 0.0
+
+
+class Rates(BaseModel, frozen=True, extra="forbid"):
+    """Learning rates: ``lr`` at the head, ``decay`` times that a layer further down; ``warmup`` is a share of all steps.
+
+    ``plateau`` takes a tenth after ``patience`` epochs without a better dev UAR; the others run to the last epoch.
+    """
+
+    lr: float = Field(default=2e-5, gt=0)
+    decay: float = Field(default=1.0, gt=0, le=1)
+    head: float | None = Field(default=None, gt=0)
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    schedule: Literal["cosine", "linear", "constant", "plateau"] = "cosine"
+    patience: int = Field(default=2, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float = Field(default=1.0, ge=0)
+
+
+class TuningLoss(BaseModel, frozen=True, extra="forbid"):
+    """Cross-entropy or focal loss (Lin et al. 2017) with its ``gamma``; classes weighed by inverse frequency or not."""
+
+    name: Literal["cross-entropy", "focal"] = "cross-entropy"
+    gamma: float = Field(default=2.0, ge=0)
+    smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] = "none"
+
+
+class FinetuneConfig(Config):
+    """``mer finetune``: an encoder's network learns a corpus's labels.
+
+    ``encoder``: a model of the Hugging Face hub or a folder, ``smil-audio``, ``smil-face``; ``weights`` take the place
+    of its own. ``seconds`` of sound and ``faces`` of a segment go through at once. ``freeze``: ``features`` (what lies
+    below the layers), so many layers from below, or all but the ``head``. ``exclude`` names corpora that must not be
+    heard of, as those that ``loco`` holds out.
+    """
+
+    command: ClassVar[str] = "finetune"
+    modality: Modality
+    corpora: tuple[str, ...] = Field(min_length=1)
+    exclude: tuple[str, ...] = ()
+    encoder: str
+    revision: str | None = None
+    weights: str | None = None
+    reset_classifier: bool = False
+    classes: tuple[str, ...] = ()
+    face: Literal["speaker", "largest", "all", "whole"] = "speaker"
+    seconds: float = Field(default=8.0, gt=0)
+    faces: int = Field(default=8, ge=1)
+    tokens: int = Field(default=128, ge=4)
+    epochs: int = Field(default=10, ge=1)
+    batch: int = Field(default=16, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    sampler: Literal["shuffled", "balanced"] = "shuffled"
+    rates: Rates = Rates()
+    loss: TuningLoss = TuningLoss()
+    augment: Augment = Augment()
+    freeze: Annotated[int, Field(ge=0)] | Literal["none", "features", "head"] = "features"
+    checkpointing: bool = False
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    patience: int = Field(default=3, ge=1)
+    seed: int = 0
+    device: str = "auto"
+    strict: bool = False
+    allow_leak: bool = False

@@ -1,0 +1,172 @@
+"""Prepared corpora as examples for tuning: labelled segments by split, and where their streams are read from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mercli import log
+from mercli.config_tune import FinetuneConfig
+from mercli.corpora import audit, manifest
+from mercli.errors import ConfigError, DataError
+from mercli.jobs import dataset, keeping, kept
+from mercli.jobs.fitting import cluster
+from mercli.labels import narrowed
+from mercli.tuning.examples import Example
+from mercli.types import Clip, LabelScheme, Segment, Streams, StreamSettings, Transcript
+
+SPLITS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Corpora:
+    """The corpora of a tuning under one label scheme: their labelled segments, and what of them was left out."""
+
+    held: Mapping[str, manifest.Manifest]
+    scheme: LabelScheme
+    segments: Mapping[str, Sequence[Segment]]
+    labels: Mapping[str, str]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def part(self, split: str) -> list[tuple[str, Segment]]:
+        """Return corpus and segment of a split."""
+        return [(name, s) for name, own in self.segments.items() for s in own if s.split == split]
+
+
+def load(config: FinetuneConfig) -> Corpora:
+    """Return the labelled segments of the corpora, without texts that another one tests or an excluded one has.
+
+    Raises ``ConfigError`` for a corpus that is both taken and excluded, ``DataError`` where one is not prepared, where
+    no label fits, or where a class has no training segment.
+    """
+    if both := sorted({*config.corpora} & {*config.exclude}):
+        raise ConfigError(f"corpus '{both[0]}' is excluded, and named to learn from", "--exclude another")
+    held = {name: manifest.load(Path(config.data), name) for name in dict.fromkeys(config.corpora)}
+    scheme = dataset.common_scheme(list(held.values()))
+    scheme = narrowed(scheme, config.classes) if config.classes else scheme
+    labels: dict[str, str] = {}
+    dropped: Counter[str] = Counter()
+    segments: dict[str, list[Segment]] = {name: [] for name in held}
+    for name, one in held.items():
+        for segment in one.segments():
+            label = dataset.label_in(segment, one, scheme)
+            if label is None:
+                dropped[name] += 1
+            else:
+                labels[segment.id] = label
+                segments[name].append(segment)
+    rows = audit.untested(segments, _excluded(config))
+    left_out = {name: len(own) - len(rows[name]) for name, own in segments.items() if len(rows[name]) < len(own)}
+    used = {name: [own[i] for i in rows[name]] for name, own in segments.items()}
+    found = Corpora(held, scheme, used, labels, left_out, dropped)
+    return replace(found, scheme=_learnt(found))
+
+
+def _excluded(config: FinetuneConfig) -> Iterable[Segment]:
+    """Yield the segments of excluded corpora that are prepared here: their texts are nothing to learn from."""
+    for name in config.exclude:
+        if (Path(config.data) / name / "corpus.yaml").is_file():
+            yield from manifest.load(Path(config.data), name).segments()
+        else:
+            log.logger.info("%s is not prepared here, so its texts cannot be kept out", name)
+
+
+def _learnt(found: Corpora) -> LabelScheme:
+    """Return the scheme's classes that some segment has; raises ``DataError`` for one that training lacks."""
+    learn = Counter(found.labels[segment.id] for _, segment in found.part("train"))
+    if not learn or not found.part("dev"):
+        lacking = "train" if not learn else "dev"
+        raise DataError(f"the corpora have no {lacking} split", "mer prepare ... --split speaker:0.8/0.1/0.1")
+    asked = Counter(found.labels.values())
+    absent = [name for name in found.scheme.names if asked[name] and not learn[name]]
+    if absent:
+        others = " ".join(name for name in found.scheme.names if learn[name])
+        raise DataError(f"class '{absent[0]}' has no training segment", f"--classes {others}")
+    names = tuple(name for name in found.scheme.names if learn[name])
+    if len(names) < 2:
+        raise DataError(f"the training part has one class only: '{names[0]}'")
+    return found.scheme if names == found.scheme.names else replace(found.scheme, names=names)
+
+
+def keep(config: FinetuneConfig, corpora: Corpora, settings: StreamSettings) -> None:
+    """Decode what the modality's streams lack, once; what is there is passed over."""
+    if config.modality != "text":
+        for one in corpora.held.values():
+            keeping.keep_for(one, settings, config.face, (config.modality,))
+
+
+def examples(
+    config: FinetuneConfig, corpora: Corpora, settings: StreamSettings, classes: Sequence[str]
+) -> dict[str, list[Example]]:
+    """Return the examples of each split that have the modality; the others are counted in the log.
+
+    With ``strict`` one whose streams could not be made raises ``DataError``.
+    """
+    made: dict[str, list[Example]] = {}
+    clips = {name: {clip.id: clip for clip in one.clips()} for name, one in corpora.held.items()}
+    for split in SPLITS:
+        made[split] = []
+        lacking: Counter[str] = Counter()
+        for name, segment in corpora.part(split):
+            place = kept.place(corpora.held[name].folder, settings, config.face, (config.modality,))
+            example = _example(config, name, segment, clips[name][segment.clip_id], place)
+            if isinstance(example, str):
+                lacking[example] += 1
+                continue
+            made[split].append(replace(example, label=classes.index(corpora.labels[segment.id])))
+        for reason, count in sorted(lacking.items()):
+            log.logger.warning("%s: %d segments left out: %s", split, count, reason)
+        if config.strict and lacking["its clip could not be decoded"]:
+            raise DataError(f"{lacking['its clip could not be decoded']} segments of {split} could not be decoded")
+    if not made["train"]:
+        raise DataError(f"no training segment has {config.modality}", f"mer prepare --corpus {config.corpora[0]} ...")
+    return made
+
+
+def _example(config: FinetuneConfig, corpus: str, segment: Segment, clip: Clip, place: Path) -> Example | str:
+    """Return a segment as an example without its label, or why it is none."""
+    if config.modality in segment.masked:
+        return segment.masked[config.modality]
+    if config.modality == "text":
+        if not segment.text:
+            return "no words (mer prepare --transcribe finds some)"
+        words = Transcript(segment.text, segment.text_source or "corpus", segment.words, segment.language)
+        read, size = partial(_said, words), float(len(segment.text))
+    else:
+        medium = clip.video or (clip.audio if config.modality == "audio" else clip.image)
+        if medium is None:
+            return f"no {config.modality}"
+        if not kept.there(place, segment, clip):
+            return "its clip could not be decoded"
+        read, size = partial(_shown, place, segment, clip), (segment.end or clip.duration or 0.0) - segment.start
+    own = cluster(segment)
+    return Example(segment.id, corpus, 0, f"{corpus}/{own}", size, read)
+
+
+def _said(words: Transcript) -> Streams:
+    return Streams(transcript=words)
+
+
+def _shown(place: Path, segment: Segment, clip: Clip) -> Streams:
+    """Return a segment's stored pieces as one; raises ``DataError`` where they are damaged or gone."""
+    found = kept.read(place, segment, clip)
+    if not found:
+        raise DataError(f"streams of '{segment.id}' are gone", "mer finetune ... again")
+    streams = [piece.streams for piece in found]
+    sounds = [one.audio for one in streams if one.audio is not None]
+    faces = [one for one in streams if one.faces is not None and one.face_confidence is not None]
+    return Streams(
+        id=segment.id,
+        audio=np.concatenate(sounds) if sounds else None,
+        audio_rate=streams[0].audio_rate,
+        faces=np.concatenate([one.faces for one in faces if one.faces is not None]) if faces else None,
+        face_confidence=np.concatenate([one.face_confidence for one in faces if one.face_confidence is not None])
+        if faces
+        else None,
+    )

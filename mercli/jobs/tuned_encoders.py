@@ -1,0 +1,47 @@
+"""Encoders that ``mer finetune`` left: a folder says what it encodes, by which plugin, and what it has learned from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mercli.errors import ConfigError, DataError
+
+CARD = "card.json"
+
+
+def flags(folders: Iterable[str] | None) -> dict[str, Any]:
+    """Return the configuration keys that put tuned encoders in the place of a recipe's.
+
+    Raises ``DataError`` for a folder that holds none, ``ConfigError`` for two of one modality.
+    """
+    found: dict[str, Any] = {}
+    for given in folders or ():
+        folder = _folder(Path(given).expanduser())
+        card = _card(folder)
+        key = f"recipe.encoders.{card['modality']}"
+        if f"{key}.name" in found:
+            raise ConfigError(f"'{given}' is a second encoder of {card['modality']}", "--encoder one of them")
+        found[f"{key}.name"] = card["encoder"]["name"]
+        found[f"{key}.options.{card['encoder']['option']}"] = str(folder)
+    return found
+
+
+def _folder(given: Path) -> Path:
+    """Return the encoder's folder: the one that is named, or that of the run that is named."""
+    return given / "encoder" if (given / "encoder" / CARD).is_file() else given
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    path = folder / CARD
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        card["modality"], card["encoder"]["name"], card["encoder"]["option"]
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise DataError(
+            f"'{folder}' holds no tuned encoder, expected the folder that mer finetune left, with its {CARD}",
+            "mer finetune audio --corpora NAME --encoder ID",
+        ) from fault
+    return card
