@@ -1,4 +1,4 @@
-"""CPU time per frame of detect + crop + normalise, against YOLOv8n's ``predict`` (DESIGN 9: at most 1/12).
+"""CPU time per frame of detect + crop + normalise, against YOLOv8n's ``predict`` (goal: at most 1/12).
 
 The peer lives in an environment of its own, with random weights of real size:
 
@@ -6,28 +6,28 @@ The peer lives in an environment of its own, with random weights of real size:
     .venv/bin/python benchmarks/faces.py --peer-python ENV/bin/python
 
 Both see the same 640 px frame; they take turns in one run, one thread each; medians over the turns. CPU time is the
-time of all threads of the process. One JSON object goes to stdout.
+time of all threads of the process. One JSON object goes to stdout (2 minutes).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-GOAL = 1 / 12
+GOAL = "<= 1/12"
 
 
 def serve(frame: Path) -> None:
     """Answer each line on stdin, a number of frames, with the CPU ms per frame that YOLOv8n needed for them."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # the peer talks on its first run
     import numpy as np
     import torch
     from ultralytics import YOLO
@@ -38,7 +38,8 @@ def serve(frame: Path) -> None:
     model.predict(picture, imgsz=640, device="cpu", verbose=False)
     for line in sys.stdin:
         step = int(line)
-        print(f"{cpu_ms(lambda: model.predict(picture, imgsz=640, device='cpu', verbose=False), step):.4f}", flush=True)
+        spent = cpu_ms(lambda: model.predict(picture, imgsz=640, device="cpu", verbose=False), step)
+        print(f"{spent:.4f}", file=answers, flush=True)
 
 
 def cpu_ms(work: Callable[[], object], times: int) -> float:
@@ -88,59 +89,56 @@ def make_frame(path: Path) -> None:
     np.save(path, picture)
 
 
-def take_turns(
-    work: Callable[[], object], peer: subprocess.Popen[str], rounds: int, frames: int
-) -> tuple[list[float], list[float]]:
-    """Return our and the peer's CPU ms per frame, one of each a round."""
-    if peer.stdin is None or peer.stdout is None:
-        raise SystemExit("the peer was started without pipes")
-    ours, theirs = [], []
-    for _ in range(rounds):
-        ours.append(cpu_ms(work, 3 * frames))
-        peer.stdin.write(f"{frames}\n")
-        peer.stdin.flush()
-        answer = peer.stdout.readline()
-        if not answer:
-            raise SystemExit("the peer ended without an answer; does its environment have ultralytics?")
-        theirs.append(float(answer))
-    peer.stdin.close()
-    return ours, theirs
+@contextmanager
+def peer(python: Path) -> Iterator[Callable[[int], float]]:
+    """Give a function that has YOLOv8n look at so many frames, and returns its CPU ms per frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        frame = Path(folder) / "frame.npy"
+        make_frame(frame)
+        command = [str(python.absolute()), str(Path(__file__).resolve()), "--serve", str(frame)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder
+        ) as process:
+            if process.stdin is None or process.stdout is None:
+                raise SystemExit("the peer was started without pipes")
+            sent, answered = process.stdin, process.stdout
+
+            def ask(frames: int) -> float:
+                sent.write(f"{frames}\n")
+                sent.flush()
+                answer = answered.readline()
+                if not answer:
+                    raise SystemExit("the peer ended without an answer; does its environment have ultralytics?")
+                return float(answer)
+
+            yield ask
+            sent.close()
 
 
 def main() -> None:
     """Run the turns and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer-python", type=Path, help="Python of an environment with ultralytics")
+    if sys.argv[1:2] == ["--serve"]:
+        serve(Path(sys.argv[2]))
+        return
+    from writing import arguments, finish, over
+
+    parser = arguments(__doc__)
+    parser.add_argument("--peer-python", type=Path, required=True, help="Python of an environment with ultralytics")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--frames", type=int, default=20)
-    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve:
-        serve(options.serve)
-        return
-    if not options.peer_python:
-        parser.error("--peer-python is needed")
+    asked = parser.parse_args()
     os.environ.update(ONE_THREAD)
-    with tempfile.TemporaryDirectory() as folder:
+    ours, theirs = [], []
+    with tempfile.TemporaryDirectory() as folder, peer(asked.peer_python) as look:
         frame = Path(folder) / "frame.npy"
         make_frame(frame)
         work = own_work(frame)
-        command = [str(options.peer_python.absolute()), str(Path(__file__).resolve()), "--serve", str(frame)]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder
-        ) as peer:
-            ours, theirs = take_turns(work, peer, options.rounds, options.frames)
-    ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-    figures = {
-        "benchmark": "faces",
-        "rounds": options.rounds,
-        "mer_cpu_ms_per_frame": round(statistics.median(ours), 3),
-        "yolov8n_cpu_ms_per_frame": round(statistics.median(theirs), 2),
-        "ratio": round(ratio, 4),
-        "goal": round(GOAL, 4),
-        "met": ratio <= GOAL,
-    }
-    print(json.dumps(figures))
+        for _ in range(asked.rounds):
+            ours.append(cpu_ms(work, 3 * asked.frames))
+            theirs.append(look(asked.frames))
+    figures = [over("find, follow, crop and standardise a face", "YOLOv8n's `predict`", ours, theirs, GOAL)]
+    each = {"mer": round(statistics.median(ours), 2), "YOLOv8n": round(statistics.median(theirs), 1)}
+    finish("faces", "Faces", figures, {"CPU ms a frame": each, "rounds": asked.rounds}, asked.write)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
-"""CPU of ``mer --help`` against a default Typer hello-world's, interleaved; one JSON object on stdout."""
+"""CPU of ``mer --help`` against a default Typer hello-world's, interleaved.
+
+Prints one JSON object: ``python benchmarks/help.py [--write]`` (half a minute)
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from writing import arguments, finish, over
 
 HELLO = """import typer
 
@@ -35,6 +39,7 @@ def cpu(command: list[str]) -> float:
 
 def main() -> None:
     """Measure and print."""
+    asked = arguments(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "hello.py"
         script.write_text(HELLO)
@@ -45,17 +50,9 @@ def main() -> None:
         for _ in range(ROUNDS):
             for name, command in commands.items():
                 taken[name].append(cpu(command))
-    middle = {name: statistics.median(times) for name, times in taken.items()}
-    ratios = sorted(a / b for a, b in zip(taken["mer"], taken["hello"], strict=True))
-    result = {
-        "mer_cpu_ms": round(1000 * middle["mer"], 1),
-        "hello_cpu_ms": round(1000 * middle["hello"], 1),
-        "ratio": round(middle["mer"] / middle["hello"], 3),
-        "ratio_range": [round(ratios[1], 3), round(ratios[-2], 3)],
-        "rounds": ROUNDS,
-        "goal": "<= 1.25",
-    }
-    print(json.dumps(result))
+    figures = [over("`mer --help`", "Typer's hello-world `--help`", taken["mer"], taken["hello"], "<= 1.25x")]
+    middle = {name: round(1000 * statistics.median(times), 1) for name, times in taken.items()}
+    finish("help", "The start of the command line", figures, {"CPU ms": middle, "rounds": ROUNDS}, asked.write)
 
 
 if __name__ == "__main__":

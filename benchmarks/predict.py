@@ -2,13 +2,11 @@
 
 CPU per clip-second (start-up apart: the same command on a clip of one second is taken off), as a multiple of
 ``ffmpeg -f null`` on the same clip; peak memory for 3 and 30 minutes, in 4 s windows every 2 s and as one prediction.
-Prints one JSON object: ``python benchmarks/predict.py [--repeats 5] [--memory]``
+Prints one JSON object: ``python benchmarks/predict.py [--write] [--repeats 5]`` (3 minutes), or ``--memory`` (12).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -17,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import imageio_ffmpeg
+from writing import Figure, arguments, finish, grown, over
 
 SECONDS = 60
 
@@ -60,8 +59,8 @@ def command(clip: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "mercli", "predict", str(clip), "--format", "jsonl", *options]
 
 
-def rate(folder: Path, repeats: int) -> dict[str, object]:
-    """Return the CPU per clip-second of predict and of decoding alone, interleaved."""
+def rate(folder: Path, repeats: int) -> tuple[Figure, dict[str, object]]:
+    """Return the CPU per clip-second of predict over that of decoding alone, interleaved."""
     clip, short = folder / "minute.mp4", folder / "second.mp4"
     make(clip, SECONDS)
     make(short, 1)
@@ -73,52 +72,39 @@ def rate(folder: Path, repeats: int) -> dict[str, object]:
             cpu, _ = spent(case)
             if turn:
                 taken[name].append(cpu)
-    middle = {name: statistics.median(values) for name, values in taken.items()}
-    own = [(p - s) / (SECONDS - 1) / (f / SECONDS) for f, p, s in zip(*taken.values(), strict=True)]
-    return {
-        "cpu_ms_per_clip_second": round(1000 * (middle["predict"] - middle["start"]) / (SECONDS - 1), 1),
-        "ffmpeg_cpu_ms_per_clip_second": round(1000 * middle["ffmpeg"] / SECONDS, 1),
-        "start_cpu_s": round(middle["start"], 2),
-        "ratio": round(statistics.median(own), 2),
-        "ratio_range": [round(min(own), 2), round(max(own), 2)],
-        "goal": "<= 3.5",
-        "repeats": repeats,
-    }
+    own = [(p - s) / (SECONDS - 1) for p, s in zip(taken["predict"], taken["start"], strict=True)]
+    floor = [f / SECONDS for f in taken["ffmpeg"]]
+    each = {name: round(1000 * statistics.median(times), 1) for name, times in (("mer", own), ("ffmpeg", floor))}
+    facts = {"CPU ms a second of clip": each, "start-up, CPU s": round(statistics.median(taken["start"]), 2)}
+    what = f"`mer predict` on a 720p clip of {SECONDS} s, start-up apart"
+    return over(what, "`ffmpeg -f null`", own, floor, "<= 3.5x"), {**facts, "rounds": repeats}
 
 
-def memory(folder: Path) -> dict[str, object]:
-    """Return peak memory in MB for 3 and 30 minutes."""
+def memory(folder: Path) -> list[Figure]:
+    """Return peak memory for 3 and 30 minutes."""
     minute, three, thirty = folder / "minute.mp4", folder / "three.mp4", folder / "thirty.mp4"
-    if not minute.exists():
-        make(minute, SECONDS)
+    make(minute, SECONDS)
     repeated(three, minute, 3)
     repeated(thirty, minute, 30)
-    result: dict[str, object] = {"goal": "<= 1.15"}
-    for name, options in (("windows 4/2", ["--windows", "4/2"]), ("one prediction", [])):
+    figures = []
+    for name, options in (("`--windows 4/2`", ["--windows", "4/2"]), ("as one prediction", [])):
         peaks = [spent(command(clip, *options))[1] for clip in (three, thirty)]
-        result[name] = {
-            "3 min MB": round(peaks[0]),
-            "30 min MB": round(peaks[1]),
-            "ratio": round(peaks[1] / peaks[0], 3),
-        }
-    return result
+        figures.append(grown(f"`mer predict` on a clip of 30 minutes, {name}", "3 minutes", peaks))
+    return figures
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--memory", action="store_true", help="also measure peak memory (takes minutes)")
+    parser.add_argument("--memory", action="store_true", help="measure peak memory instead")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result: dict[str, object] = {
-            "benchmark": "predict",
-            "cores": os.cpu_count(),
-            "rate": rate(Path(folder), asked.repeats),
-        }
         if asked.memory:
-            result["memory"] = memory(Path(folder))
-    print(json.dumps(result, indent=2))
+            finish("predict-memory", "Memory of prediction", memory(Path(folder)), {}, asked.write)
+        else:
+            figure, facts = rate(Path(folder), asked.repeats)
+            finish("predict", "Prediction", [figure], facts, asked.write)
 
 
 if __name__ == "__main__":

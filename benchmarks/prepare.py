@@ -1,12 +1,11 @@
 """``prepare`` on MELD's csvs against reading them with Python's csv module, and its memory over a million made rows.
 
-Usage: prepare.py DIR-OF-MELD-CSVS. CPU time, interleaved; one JSON object on stdout.
+CPU time, interleaved; one JSON object: ``python benchmarks/prepare.py DIR-OF-MELD-CSVS [--write]`` (3 minutes).
 """
 
 from __future__ import annotations
 
 import csv
-import json
 import resource
 import statistics
 import subprocess
@@ -14,6 +13,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from writing import Figure, arguments, finish, over
 
 from mercli import config
 from mercli.jobs.prepare import prepare
@@ -48,8 +49,9 @@ def peak(rows: int, folder: Path) -> int:
             dialogue, turn = divmod(n, 10)
             words = f'{n},"made line number {n} of nothing, really",Speaker {n % 260},joy,positive'
             file.write(f'{words},{dialogue},{turn},1,1,"00:00:01,000","00:00:03,000"\r\n')
-    script = f"from benchmarks.prepare import run; run({str(root)!r}, {str(folder / f'data-{rows}')!r})"
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    script = f"from prepare import run; run({str(root)!r}, {str(folder / f'data-{rows}')!r})"
+    here = Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=here)
     return int(done.stdout)
 
 
@@ -61,28 +63,24 @@ def run(root: str, data: str) -> None:
 
 def main() -> None:
     """Measure and print."""
-    root = Path(sys.argv[1])
+    parser = arguments(__doc__)
+    parser.add_argument("root", type=Path, help="folder of MELD's csvs")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        flags = {"corpus.name": "meld", "root": str(root), "data": folder, "probe": False}
+        flags = {"corpus.name": "meld", "root": str(asked.root), "data": folder, "probe": False}
         settings = config.resolve(config.PrepareConfig, flags)
         taken: dict[str, list[float]] = {"csv": [], "prepare": []}
         for _ in range(ROUNDS):
-            taken["csv"].append(cpu(read, root))
+            taken["csv"].append(cpu(read, asked.root))
             taken["prepare"].append(cpu(prepare, settings))
-        memory = {rows: peak(rows, Path(folder)) for rows in (10_000, 1_000_000)}
-    ratios = sorted(a / b for a, b in zip(taken["prepare"], taken["csv"], strict=True))
-    result = {
-        "rows": read(root),
-        "csv_cpu_ms": round(1000 * statistics.median(taken["csv"]), 1),
-        "prepare_cpu_ms": round(1000 * statistics.median(taken["prepare"]), 1),
-        "ratio": round(statistics.median(ratios), 2),
-        "ratio_range": [round(ratios[1], 2), round(ratios[-2], 2)],
-        "rounds": ROUNDS,
-        "goal": "<= 10",
-        "peak_mb": memory,
-        "goal_mb": "< 500 over a million rows",
-    }
-    print(json.dumps(result))
+        few, many = (peak(rows, Path(folder)) for rows in (10_000, 1_000_000))
+    what = f"`mer prepare` on MELD's {read(asked.root)} rows, media not probed"
+    figures = [
+        over(what, "reading them with `csv`", taken["prepare"], taken["csv"], "<= 10x"),
+        Figure("peak memory: a million made rows", f"10 000: {few} MB", f"{many} MB", goal="< 500 MB"),
+    ]
+    middle = {name: round(1000 * statistics.median(times), 1) for name, times in taken.items()}
+    finish("prepare", "Preparation", figures, {"CPU ms": middle, "rounds": ROUNDS}, asked.write)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "mercli"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
-    0: {"errors", "types", "log", "contracts", "__init__", "__main__"},
-    1: {"registry", "config", "config_fit", "presets", "rundir", "labels"},
+    0: {"errors", "types", "log", "contracts", "network", "__init__", "__main__"},
+    1: {"registry", "config", "config_fit", "config_compat", "config_tune", "presets", "rundir", "labels"},
     2: {"corpora", "streams", "features", "engines"},
     3: {"fusion", "tuning", "results"},
     4: {"jobs"},
