@@ -18,10 +18,13 @@ HERE = Path(__file__).parent
 COMMANDS = (
     ("predict",), ("prepare",), ("extract",), ("train",), ("loco",), ("report",), ("report", "confusion"),
     ("report", "classes"), ("report", "loco"), ("report", "compare"), ("report", "curves"),
-    ("report", "calibration"),
+    ("report", "calibration"), ("report", "modalities"), ("report", "groups"), ("report", "errors"),
+    ("report", "projection"), ("report", "gates"), ("report", "distribution"), ("report", "cost"),
+    ("report", "timeline"), ("report", "page"),
     ("finetune",), ("audit",), ("store",), ("store", "ls"), ("store", "verify"), ("store", "rm"),
     ("bundle",), ("bundle", "show"), ("bundle", "verify"), ("bundle", "pack"), ("bundle", "import"),
-    ("list",), ("presets",), ("presets", "show"), ("presets", "copy"), ("presets", "check"), ("doctor",),
+    ("models",), ("models", "list"), ("models", "pull"), ("models", "verify"),
+    ("list",), ("presets",), ("presets", "show"), ("presets", "copy"), ("presets", "check"), ("doctor",), ("tour",),
 )  # fmt: skip
 
 
@@ -81,6 +84,7 @@ def _exit_codes() -> str:
     for kind in (errors.ConfigError, errors.DataError, errors.PluginError, errors.PartialError):
         rows.append((kind.exit_code, (kind.__doc__ or "").splitlines()[0].rstrip("."), kind.__name__))
     rows += [(130, "interrupted (Ctrl-C)", ""), (141, "the reader of the pipe has gone", "")]
+    rows.append((143, "asked to end (SIGTERM, as at a batch system's time limit)", ""))
     head = ["# Exit codes", "", "Made from `mercli/errors.py` by `docs/build.py`.", ""]
     head += ["| code | meaning | error |", "|--:|---|---|"]
     table = [f"| {code} | {what} | {name} |" for code, what, name in rows]

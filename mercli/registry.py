@@ -54,6 +54,7 @@ BUILTINS: dict[str, tuple[str, ...]] = {
         "mercli.features.text",
         "mercli.features.embedded",
         "mercli.features.hf",
+        "mercli.features.opensmile_sets",
         "mercli.features.readymade",
         "mercli.features.seeds.avtca",
         "mercli.features.seeds.foalnet",
@@ -68,8 +69,9 @@ BUILTINS: dict[str, tuple[str, ...]] = {
         "mercli.fusion.heads.foalnet",
         "mercli.fusion.heads.text_guided",
         "mercli.fusion.heads.transformer",
+        "mercli.fusion.heads.context",
     ),
-    "engines": ("mercli.engines.local",),
+    "engines": ("mercli.engines.local", "mercli.engines.ray"),
     "transcribers": ("mercli.streams.speech",),
 }
 

@@ -22,9 +22,11 @@ COMMANDS = (
     "audit",
     "store",
     "bundle",
+    "models",
     "list",
     "presets",
     "doctor",
+    "tour",
 )
 
 app = typer.Typer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,13 +13,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from mercli import log
-from mercli.errors import DataError, MerError
+from mercli import log, network
+from mercli.errors import DISK_FULL, DataError, MerError
 
-LISTS = ("--corpora", "--modalities", "--classes", "--heads", "--encoders")
-WRITING = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
+LISTS = ("--corpora", "--modalities", "--classes", "--heads", "--encoders", "--exclude")
+WRITING = (*DISK_FULL, errno.EROFS)
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+TERMINATED = 143
 
 
 def expand(args: list[str]) -> list[str]:
@@ -63,6 +65,9 @@ class Command(TyperCommand):
             if fault.hint:
                 complain(f"  try: {fault.hint}")
             raise typer.Exit(fault.exit_code) from None
+        except _Terminated:
+            complain("mer: terminated")
+            raise typer.Exit(TERMINATED) from None
         except KeyboardInterrupt:
             complain("mer: interrupted")
             raise typer.Exit(INTERRUPTED) from None
@@ -73,7 +78,17 @@ class Command(TyperCommand):
         except OSError as fault:
             log.logger.debug("where it happened:", exc_info=True)
             complain(f"mer: {_reason(fault)}")
+            if fault.errno in DISK_FULL:
+                complain(f"  try: df -h '{Path(os.fsdecode(fault.filename or '.')).parent}'")
             raise typer.Exit(DataError.exit_code) from None
+
+
+class _Terminated(KeyboardInterrupt):
+    """The system asks to end (SIGTERM, as at a time limit): what is finished is kept, as after Ctrl-C."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 def _reason(fault: OSError) -> str:
@@ -86,7 +101,10 @@ def _reason(fault: OSError) -> str:
 def _start(params: dict[str, Any]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files that are no UTF-8 leave with the bytes they came with
         sys.stdout.reconfigure(errors="surrogateescape")
+    signal.signal(signal.SIGTERM, _terminate)
     log.setup(bool(params.get("quiet")), int(params.get("verbose") or 0))
+    if params.get("offline"):
+        network.forbid()
     for path in params.get("plugin") or ():
         from mercli import registry
 
@@ -102,6 +120,11 @@ def _warn_broken() -> None:
         registry.specs(kind)
     for fault in registry.broken():
         log.logger.warning("plugin %s is broken: %s", fault.origin, fault.reason)
+
+
+def number(text: str | None) -> int | str | None:
+    """Return the number that a text is, else the text: for options that take a number or a word."""
+    return int(text) if text and text.isdecimal() else text
 
 
 def say(text: str) -> None:
@@ -145,5 +168,17 @@ Corpora = Annotated[
 ]
 Modalities = Annotated[
     list[str] | None, typer.Option("--modalities", metavar="NAME...", help="Of audio, face, text; all by default.")
+]
+Engine = Annotated[
+    str | None, typer.Option("--engine", metavar="local|ray", help="What spreads the work (local); `mer list engines`.")
+]
+Jobs = Annotated[
+    str | None,
+    typer.Option("--jobs", metavar="N|auto", help="Workers (local: 1, ray: auto); auto: one per GPU, else per core."),
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Ask no network for weights; HF_HUB_OFFLINE=1 says the same.")]
+Tuned = Annotated[
+    list[str] | None,
+    typer.Option("--encoder", metavar="DIR", help="A tuned encoder in place of the recipe's; repeatable."),
 ]
 Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda[:i]", help="Where networks run (auto).")]

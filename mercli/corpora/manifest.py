@@ -6,6 +6,7 @@ folder that has it is whole. Media paths are relative to the corpus root, which 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from mercli.rundir import atomic, json_line, plain, read_lines, write_text
 from mercli.types import Clip, LabelMap, LabelScheme, Segment, Word
 
 FILES = {Clip: "clips.jsonl", Segment: "segments.jsonl", Excluded: "excluded.jsonl"}
+REPEATED = ("speaker", "sex", "dialogue", "text_source", "language", "split")
 T = TypeVar("T")
 
 
@@ -58,10 +60,19 @@ class Manifest:
         return (_build(Clip, row, self.folder / FILES[Clip]) for row in read_lines(self.folder / FILES[Clip]))
 
     def segments(self) -> Iterator[Segment]:
-        """Stream the segments; those of one clip stand together, in the clips' order."""
+        """Stream the segments; those of one clip stand together, in the clips' order.
+
+        What repeats among them (a million segments have few speakers and labels) is held once.
+        """
         path = self.folder / FILES[Segment]
+        tables: dict[str, dict[str, Any]] = {}
         for row in read_lines(path):
             row["words"] = tuple(_build(Word, word, path) for word in row.get("words", ()))
+            row |= {key: sys.intern(row[key]) for key in REPEATED if isinstance(row.get(key), str)}
+            for key in ("labels", "masked"):
+                table = row.get(key) or {}
+                if all(isinstance(value, str) for value in table.values()):
+                    row[key] = tables.setdefault(repr(table), table)
             yield _build(Segment, row, path)
 
 

@@ -19,7 +19,7 @@ from mercli.types import Feature, FeatureBundle
 if TYPE_CHECKING:
     from mercli.types import BoolArray, FloatArray
 
-PIECE = 16 << 20
+PIECE = 4 << 20
 """Bytes of features that are looked at together."""
 BLOCK = 1024
 """Segments that are standardised together."""

@@ -21,8 +21,8 @@ from mercli.types import Feature, FeatureBundle, Streams, StreamSettings
 
 Key = TypeVar("Key")
 BATCH_SECONDS = 60.0
-NO_CHANGE = ("weights", "batch", "trained_on")
-"""Options of encoders that change no number of their features."""
+NO_CHANGE = ("weights", "revision", "sha256", "batch", "trained_on")
+"""Options of encoders that change no number of their features, or none that the hash of their weights does not tell."""
 PLACES = ("model", "root", "table")
 """Options that may say where something lies."""
 NO_FILE = "no ready-made feature of this segment"
@@ -80,7 +80,7 @@ class EncoderSet:
         import torch
 
         try:
-            with _autocast(self.precisions[modality], self.device):
+            with _autocast(self.precisions[modality], self.device), _threads(encoder, self.device):
                 return encoder.encode(batch)
         except (torch.cuda.OutOfMemoryError, MemoryError):
             if len(batch) == 1:
@@ -100,8 +100,17 @@ def _autocast(precision: str, device: str) -> AbstractContextManager[Any]:
     return torch.autocast(device.partition(":")[0], kind)
 
 
+def _threads(encoder: Encoder, device: str) -> AbstractContextManager[None]:
+    return devices.many_threads(device) if is_large(encoder) else nullcontext()
+
+
 def _has(streams: Streams, modality: str) -> bool:
     return {"audio": streams.audio, "face": streams.faces, "text": streams.transcript}[modality] is not None
+
+
+def settled(recipe: Recipe, device: str = "cpu") -> Recipe:
+    """Return the recipe with the precision that ``auto`` stands for on a device: what is probed is probed once."""
+    return recipe.model_copy(update={"precision": devices.precision(recipe.precision, device)})
 
 
 def build(recipe: Recipe, modalities: Iterable[str], device: str = "cpu") -> EncoderSet:
@@ -116,12 +125,27 @@ def build(recipe: Recipe, modalities: Iterable[str], device: str = "cpu") -> Enc
         encoder.to(device)
         encoders[modality] = encoder
         # small networks and plain signal processing lose digits and win nothing
-        precisions[modality] = (
-            devices.precision(recipe.precision, device) if getattr(encoder, "half", False) else "fp32"
-        )
+        precisions[modality] = devices.precision(recipe.precision, device) if is_large(encoder) else "fp32"
         keys[modality] = _key(choice, encoder, recipe, precisions[modality])
         names[modality] = choice.name
     return EncoderSet(encoders, keys, names, precisions, device)
+
+
+def made_in(encoders: EncoderSet, recipe: Recipe, precision: str) -> EncoderSet:
+    """Return the encoders of a recipe with the keys of features made in a precision, which need not work here."""
+    precisions = {m: precision if is_large(encoder) else "fp32" for m, encoder in encoders.encoders.items()}
+    keys = {m: _key(recipe.encoders[m], e, recipe, precisions[m]) for m, e in encoders.encoders.items()}  # type: ignore[index]
+    return replace(encoders, keys=keys, precisions=precisions)
+
+
+def is_large(encoder: Encoder) -> bool:
+    """Tell whether an encoder's network is one that half precision and several threads make faster."""
+    return bool(getattr(encoder, "half", False))
+
+
+def shelf(corpus: Path, encoders: EncoderSet, modality: str) -> Path:
+    """Return where the features of a modality lie below a prepared corpus."""
+    return corpus / "features" / modality / f"{encoders.names[modality]}-{encoders.keys[modality]}"
 
 
 def _key(choice: Choice, encoder: Encoder, recipe: Recipe, precision: str) -> str:

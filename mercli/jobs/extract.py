@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
@@ -13,41 +15,21 @@ from mercli import log, registry
 from mercli.config import ExtractConfig, shard
 from mercli.contracts import Engine
 from mercli.corpora import manifest
-from mercli.engines.devices import resolve
-from mercli.errors import DataError, PartialError
+from mercli.engines import devices
+from mercli.errors import ConfigError, DataError, PartialError
 from mercli.features.store import Store
 from mercli.jobs import encoding, transcripts
 from mercli.jobs import kept as keeping
 from mercli.jobs.cutting import Piece
 from mercli.jobs.pieces import Unit, pieces
-from mercli.rundir import json_line, write_lines
-from mercli.types import FeatureBundle
+from mercli.jobs.storing import Coverage, Encoded, Filling
+from mercli.rundir import json_line
 
 CHUNK = 16
-FLUSH = 256
 PIECES = 16
 """Pieces in a batch where none is asked for; memory that runs out halves it."""
-
-
-@dataclass(eq=False)
-class Encoded:
-    """What became of a chunk of clips."""
-
-    bundles: list[FeatureBundle] = field(default_factory=list)
-    failures: list[dict[str, str]] = field(default_factory=list)
-
-
-@dataclass
-class Coverage:
-    """What the store holds of a corpus after extraction, and how many of its clips failed."""
-
-    corpus: str
-    segments: int = 0
-    clips: int = 0
-    encoded: int = 0
-    failed: int = 0
-    present: dict[str, int] = field(default_factory=dict)
-    missing: dict[str, dict[str, int]] = field(default_factory=dict)
+HOPELESS = 3
+"""So many chunks lost before any was encoded: it is not their clips that workers die of."""
 
 
 def fingerprints(held: manifest.Manifest) -> dict[str, str]:
@@ -66,10 +48,7 @@ def fingerprints(held: manifest.Manifest) -> dict[str, str]:
 def stores(held: manifest.Manifest, encoders: encoding.EncoderSet) -> dict[str, Store]:
     """Return the store of each modality of a corpus, for exactly these encoders and the manifest as it is."""
     prints = fingerprints(held)
-    return {
-        modality: Store(held.folder / "features" / modality / f"{encoders.names[modality]}-{key}", prints)
-        for modality, key in encoders.keys.items()
-    }
+    return {modality: Store(encoding.shelf(held.folder, encoders, modality), prints) for modality in encoders.keys}
 
 
 def extract(config: ExtractConfig) -> list[Coverage]:
@@ -77,9 +56,69 @@ def extract(config: ExtractConfig) -> list[Coverage]:
 
     With ``strict`` the first clip that fails raises ``DataError``; what was encoded before it is kept.
     """
-    encoders = encoding.build(config.recipe, config.modalities, resolve(config.device))
-    engine: Engine = registry.build("engines", config.engine.name, options=config.engine.options)
-    return [_corpus(config, name, encoders, engine) for name in config.corpora]
+    part = shard(config.shard) if config.shard else (0, 1)
+    device = devices.resolve(config.device)
+    config = config.model_copy(update={"recipe": encoding.settled(config.recipe, device)})
+    engine: Engine = registry.build("engines", config.engine.name, config.device, options=config.engine.options)
+    settings = config.model_dump_json(exclude={"corpora", "runs", "data", "engine", "shard"})
+    _tools.cache_clear()  # weights on disk may have changed since this process last looked
+    _, encoders, _ = _tools(settings)
+    fillings = [_open(config, name, encoders, part) for name in config.corpora]
+    total = sum(math.ceil(len(filling.units) / CHUNK) for filling in fillings)
+    current = fillings[0]
+    with closing(_spread(engine, partial(_encode, settings, dict(encoders.keys)), fillings)) as every:
+        try:
+            for filling, made in log.progress(every, "extract", total=total, unit="chunks"):
+                if filling is not current:
+                    current.close()
+                    current = filling
+                filling.take(made)
+                if config.strict and made.failures:
+                    raise DataError(f"clip '{made.failures[0]['id']}': {made.failures[0]['error']}")
+        finally:
+            current.close()
+    for filling in fillings:
+        filling.close()
+    return [filling.count() for filling in fillings]
+
+
+def _open(config: ExtractConfig, name: str, encoders: encoding.EncoderSet, part: tuple[int, int]) -> Filling:
+    held = manifest.load(Path(config.data), name)
+    own = stores(held, encoders)
+    for modality, store in own.items():
+        made = {"encoder": encoders.names[modality], "key": encoders.keys[modality]}
+        store.describe({**made, "recipe": config.recipe.model_dump()})
+    stored = keeping.place(held.folder, encoders.settings, config.recipe.face)
+    units = list(_todo(held, own, stored if stored.is_dir() else None, part))
+    return Filling(held, own, units, part, Coverage(name))
+
+
+def _spread(
+    engine: Engine, work: Callable[[list[Unit]], Encoded], fillings: Sequence[Filling]
+) -> Generator[tuple[Filling, Encoded], None, None]:
+    """Yield what became of each chunk of clips; those of a chunk that workers died of come once more, one by one.
+
+    Raises ``DataError`` where workers die of whatever they begin with.
+    """
+    chunks = [(f, f.units[first : first + CHUNK]) for f in fillings for first in range(0, len(f.units), CHUNK)]
+    again: list[tuple[Filling, list[Unit]]] = []
+    lost = 0
+    made = engine.map(work, [units for _, units in chunks], _lost)
+    for number, ((filling, _), encoded) in enumerate(zip(chunks, made, strict=True), start=1):
+        again += [(filling, [unit]) for unit in encoded.again]
+        lost += bool(encoded.again)
+        if lost == number == HOPELESS:
+            raise DataError("workers were killed whatever clips they had (out of memory?)", "--jobs 1")
+        yield filling, encoded
+    alone = engine.map(work, [units for _, units in again], _lost)
+    yield from ((filling, encoded) for (filling, _), encoded in zip(again, alone, strict=True))
+
+
+def _lost(units: list[Unit], why: str) -> Encoded:
+    if len(units) > 1:
+        return Encoded(again=units)
+    log.logger.warning("clip '%s': %s", units[0].clip.id, why)
+    return Encoded(failures=[{"id": units[0].clip.id, "error": why}])
 
 
 def judge(coverages: Sequence[Coverage], config: ExtractConfig) -> None:
@@ -93,37 +132,6 @@ def judge(coverages: Sequence[Coverage], config: ExtractConfig) -> None:
             raise DataError(f"{one.failed} of {one.clips} clips of '{one.corpus}' could not be encoded", hint)
     count = sum(one.failed for one in failed)
     raise PartialError(f"{count} clips could not be encoded; the others are in the store", hint)
-
-
-def _corpus(config: ExtractConfig, name: str, encoders: encoding.EncoderSet, engine: Engine) -> Coverage:
-    held = manifest.load(Path(config.data), name)
-    own = stores(held, encoders)
-    for modality, store in own.items():
-        made = {"encoder": encoders.names[modality], "key": encoders.keys[modality]}
-        store.describe({**made, "recipe": config.recipe.model_dump()})
-    stored = keeping.place(held.folder, encoders.settings, config.recipe.face)
-    part = shard(config.shard) if config.shard else (0, 1)
-    units = list(_todo(held, own, stored if stored.is_dir() else None, part))
-    work = partial(_encode, config.model_dump_json(exclude={"corpora", "runs", "data"}))
-    chunks = [units[i : i + CHUNK] for i in range(0, len(units), CHUNK)]
-    coverage = Coverage(name)
-    failures: list[dict[str, str]] = []
-    waiting: list[FeatureBundle] = []
-    try:
-        for result in log.progress(engine.map(work, chunks), f"extract {name}", total=len(chunks), unit="chunks"):
-            waiting += result.bundles
-            failures += result.failures
-            if config.strict and failures:
-                raise DataError(f"clip '{failures[0]['id']}': {failures[0]['error']}")
-            if len(waiting) >= FLUSH:
-                coverage.encoded += _write(own, waiting)
-                waiting = []
-    finally:
-        coverage.encoded += _write(own, waiting)
-        _record(held.folder, failures, part)
-    coverage.failed = len(failures)
-    _count(coverage, held, own)
-    return coverage
 
 
 def _todo(
@@ -148,13 +156,18 @@ def _todo(
 def _tools(settings: str) -> tuple[ExtractConfig, encoding.EncoderSet, transcripts.Finder]:
     """Build encoders and transcriber once per process."""
     config = ExtractConfig.model_validate_json('{"corpora": ["-"], ' + settings[1:])
-    device = resolve(config.device)
+    device = devices.resolve(config.device)
     encoders = encoding.build(config.recipe, config.modalities, device)
     return config, encoders, transcripts.Finder(config.recipe.transcriber, device)
 
 
-def _encode(settings: str, units: list[Unit]) -> Encoded:
+def _encode(settings: str, keys: dict[str, str], units: list[Unit]) -> Encoded:
+    """Encode some clips, all as their driver would: ``keys`` are those of its features, by modality."""
     config, encoders, finder = _tools(settings)
+    if encoders.keys != keys:
+        raise ConfigError(
+            f"this worker makes features {encoders.keys}, expected {keys}: its weights or versions are other ones"
+        )
     result = Encoded()
 
     def every() -> Iterator[tuple[str, Piece]]:
@@ -169,41 +182,3 @@ def _encode(settings: str, units: list[Unit]) -> Encoded:
     for identity, bundle in encoding.features(encoders, every(), batch):
         result.bundles.append(replace(bundle, segment_id=identity))
     return result
-
-
-def _write(own: Mapping[str, Store], bundles: list[FeatureBundle]) -> int:
-    """Write what is new of each modality; return of how many segments anything was.
-
-    Text that nobody could transcribe is not written: it may be there next time.
-    """
-    written = set()
-    for modality, store in own.items():
-        fresh = [b for b in bundles if b.segment_id not in store]
-        found = {b.segment_id: f for b in fresh if (f := b.features.get(modality)) is not None}
-        gone = {b.segment_id: b.missing.get(modality, "") for b in fresh if b.segment_id not in found}
-        missing = {i: why for i, why in gone.items() if why not in (transcripts.NOT_FOUND, "not asked for")}
-        trust = {b.segment_id: b.text_trust for b in fresh if modality == "text" and b.text_trust is not None}
-        store.append(found, missing, trust)
-        written |= {*found, *missing}
-    return len(written)
-
-
-def _record(folder: Path, failures: list[dict[str, str]], part: tuple[int, int]) -> None:
-    number, count = part
-    path = folder / ("failures.jsonl" if count == 1 else f"failures-{number}-of-{count}.jsonl")
-    path.unlink(missing_ok=True)
-    if failures:
-        write_lines(path, failures)
-
-
-def _count(coverage: Coverage, held: manifest.Manifest, own: Mapping[str, Store]) -> None:
-    coverage.clips = sum(1 for _ in held.clips())
-    for segment in held.segments():
-        coverage.segments += 1
-        for modality, store in own.items():
-            absent = transcripts.NOT_FOUND if modality == "text" else "the clip failed"
-            why = store.missing(segment.id) or (None if segment.id in store else absent)
-            if why is not None:
-                reasons = coverage.missing.setdefault(modality, {})
-                reasons[why] = reasons.get(why, 0) + 1
-    coverage.present = {modality: len(store) for modality, store in own.items()}

@@ -13,6 +13,7 @@ import numpy as np
 from mercli import __version__, config, registry
 from mercli.config import Choice, Recipe
 from mercli.errors import ConfigError, DataError, MerError
+from mercli.features import hub
 from mercli.features.seeds import checkpoints
 from mercli.fusion import bundle as bundles
 from mercli.fusion.batch import Statistics
@@ -196,10 +197,10 @@ def _keep_speech(state: State, choice: Choice, output: Path) -> tuple[str, Path]
     if not speech or choice.name != "foalnet-audio":
         return None
     options = registry.check_options(registry.get("encoders", choice.name), choice.options)
-    base = checkpoints.folder(options["model"], options["revision"], (checkpoints.CONFIG,), (), False)
+    base = hub.folder(options["model"], options["revision"], (hub.CONFIG,), (), False)
     place = output.with_name(f"{output.name}-wavlm")
-    write_text(place / checkpoints.CONFIG, (base / checkpoints.CONFIG).read_text(encoding="utf-8"))
-    with atomic(place / checkpoints.WEIGHTS[0]) as part:
+    write_text(place / hub.CONFIG, (base / hub.CONFIG).read_text(encoding="utf-8"))
+    with atomic(place / hub.WEIGHTS[0]) as part:
         save_file({name: tensor.contiguous() for name, tensor in speech.items()}, part)
     return "model", place
 

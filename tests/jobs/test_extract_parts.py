@@ -140,6 +140,21 @@ def test_fp16_is_refused_on_a_cpu_and_auto_never_takes_it_there():
     assert devices.precision("bf16", "cpu") == "bf16"
 
 
+def test_half_precision_is_taken_where_layers_gain_by_it():
+    def working(full, half):
+        size = {False: full, True: half}
+        return lambda: [torch.ones(1000) + 1 for _ in range(size[torch.is_autocast_enabled("cpu")])]
+
+    assert devices.gain(working(2000, 200)) > 3
+    assert devices.gain(working(200, 2000)) < 1 / 3
+
+
+def test_workers_are_told_what_auto_stands_for_on_this_machine():
+    recipe = config.resolve(config.ExtractConfig, {"corpora": ["x"], "recipe.precision": "auto"}).recipe
+    assert encoding.settled(recipe).precision == devices.precision("auto", "cpu")
+    assert encoding.settled(recipe).encoders == recipe.encoders
+
+
 def test_small_encoders_stay_in_full_precision_and_keep_their_keys():
     flags = {"corpora": ["x"]}
     recipes = [

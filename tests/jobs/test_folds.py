@@ -82,3 +82,31 @@ def test_an_unknown_fold_is_answered_with_those_there_are(mer, data, tmp_path):
     answer = mer("train", "--corpora", "iemocap", "--data", data, "--runs", tmp_path, *WAY, "--folds", "sesion")
     assert answer.code == 3
     assert "did you mean 'session'" in answer.err
+
+
+@pytest.mark.parametrize(("name", "count"), [("speaker:5", 5), ("dialogue:3", 3)])
+def test_folds_are_drawn_by_group_where_none_are_named(data, name, count):
+    whole = loaded(data)
+    group = name.partition(":")[0]
+    rounds = list(folding.folded(whole, name, seed=1))
+    assert len(rounds) == count
+    tested, sizes = [], []
+    for one in rounds:
+        groups = {split: set() for split in ("train", "dev", "test")}
+        for segment in one.corpora["iemocap"].segments:
+            groups[segment.split].add(getattr(segment, group))
+        assert all(groups.values())
+        assert not groups["test"] & (groups["train"] | groups["dev"])
+        own = [s.id for s in one.corpora["iemocap"].segments if s.split == "test"]
+        tested += own
+        sizes.append(len(own))
+    assert sorted(tested) == sorted(s.id for s in whole.corpora["iemocap"].segments)
+    assert max(sizes) <= 2 * min(sizes)
+    again = [s.split for s in next(folding.folded(whole, name, seed=1)).corpora["iemocap"].segments]
+    assert again == [s.split for s in rounds[0].corpora["iemocap"].segments]
+
+
+def test_more_folds_than_speakers_are_refused_with_how_many_there_can_be(mer, data, tmp_path):
+    answer = mer("train", "--corpora", "iemocap", "--data", data, "--runs", tmp_path, *WAY, "--folds", "speaker:11")
+    assert answer.code == 3
+    assert "can have 2 to 10" in answer.err

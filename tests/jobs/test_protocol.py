@@ -139,7 +139,7 @@ def test_what_is_missing_is_told_with_a_hint_that_can_work(tmp_path):
         dataset.load(settings(config.TrainConfig, tmp_path, ask, corpora=["one"]))
     assert "--set recipe.encoders.text.options.buckets=64" in str(fault.value.hint)
     extract(settings(config.ExtractConfig, tmp_path, corpora=["one"], modalities=["audio", "text"]))
-    with pytest.raises(DataError, match="no training segment has the modality 'audio'") as fault:
+    with pytest.raises(DataError, match="no segment of one has the modality 'audio'") as fault:
         train.train(settings(config.TrainConfig, tmp_path, corpora=["one"], modalities=["audio", "text"]))
     assert fault.value.hint == "--modalities text"
 

@@ -163,16 +163,18 @@ def test_a_corpus_an_encoder_has_seen_is_marked_and_left_out_of_the_mean(world, 
 
 
 def test_the_report_counts_what_the_run_predicted(world, left_out, tmp_path):
-    made = report.confusion(world.runs, str(left_out.run), tmp_path, "corpus")
+    made = report.report("confusion", world.runs, [str(left_out.run)], tmp_path)
+    matrices = made.section.document["matrices"]
     rows = list(read_lines(left_out.run / "predictions.jsonl"))
-    for matrix in made.numbers:
+    for matrix in matrices:
         kept = [r for r in rows if r["fold"].startswith(f"{matrix['group']}/")]
         hits = sum(r["target"] == r["label"] for r in kept)
         assert np.trace(matrix["counts"]) == hits
         assert np.sum(matrix["counts"]) == len(kept)
     table = list(csv.reader((tmp_path / "confusion-one.csv").open()))
-    assert [list(map(int, row[1:])) for row in table[1:]] == made.numbers[0]["counts"]
-    assert sorted(p.suffix for p in tmp_path.glob("confusion-one.*")) == [".csv", ".json", ".png", ".svg"]
+    assert [list(map(int, row[1:])) for row in table[1:]] == matrices[0]["counts"]
+    assert sorted(p.suffix for p in tmp_path.glob("confusion-one.*")) == [".csv", ".png", ".svg"]
+    assert json.loads((tmp_path / "confusion.json").read_text()) == made.section.document
 
 
 def test_a_clip_predicted_from_the_bundle_gets_the_scores_of_the_run(world, trained):

@@ -12,13 +12,18 @@ from mercli.cli.options import (
     Corpora,
     Data,
     Device,
+    Engine,
+    Jobs,
     Json,
     Modalities,
+    Offline,
     Plugin,
     Preset,
     Quiet,
     Set,
+    Tuned,
     Verbose,
+    number,
     say,
 )
 
@@ -31,8 +36,10 @@ def register(app: typer.Typer) -> None:
 def extract(
     corpora: Corpora = None,
     preset: Preset = None,
+    encoder: Tuned = None,
     modalities: Modalities = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes (1).")] = None,
+    engine: Engine = None,
+    jobs: Jobs = None,
     shard: Annotated[
         str | None, typer.Option("--shard", metavar="i/n", help="Every n-th clip from the i-th: one of n machines.")
     ] = None,
@@ -45,6 +52,7 @@ def extract(
         str | None, typer.Option("--max-fail", metavar="SHARE", help="Fail when more clips than this fail, e.g. 5%.")
     ] = None,
     device: Device = None,
+    offline: Offline = False,
     set_: Set = None,
     data: Data = None,
     json: Json = False,
@@ -58,14 +66,17 @@ def extract(
     """
     from mercli import config as configs
     from mercli.jobs import extract as job
+    from mercli.jobs import tuned_encoders
 
     flags = {
+        **tuned_encoders.flags(encoder),
         "corpora": corpora,
         "modalities": modalities,
-        "engine.options.jobs": jobs,
+        "engine.name": engine,
+        "engine.options.jobs": number(jobs),
         "shard": shard,
         "recipe.precision": precision,
-        "batch": int(batch) if batch and batch.isdecimal() else batch,
+        "batch": number(batch),
         "strict": strict,
         "max_fail": configs.share(max_fail) if max_fail else None,
         "device": device,

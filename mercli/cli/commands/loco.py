@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mercli.cli.commands.train import COLUMNS, Head, Seeds, cells, legend
+from mercli.cli.commands.train import COLUMNS, Head, Precision, Require, Resume, Seeds, TensorBoard, cells, legend
 from mercli.cli.listing import show_json, show_table
 from mercli.cli.options import (
     AllowLeak,
@@ -15,14 +15,19 @@ from mercli.cli.options import (
     Corpora,
     Data,
     Device,
+    Engine,
+    Jobs,
     Json,
     Modalities,
+    Offline,
     Plugin,
     Preset,
     Quiet,
     Runs,
     Set,
+    Tuned,
     Verbose,
+    number,
     say,
 )
 
@@ -39,17 +44,24 @@ def loco(
         list[str] | None, typer.Option("--heads", metavar="A [B ...]", help="Several heads; the first is compared.")
     ] = None,
     preset: Preset = None,
+    encoder: Tuned = None,
     modalities: Modalities = None,
     classes: Classes = None,
     seeds: Seeds = None,
+    require: Require = None,
     score: Annotated[
         str | None, typer.Option("--score", metavar="test|all", help="Score the held-out test split, or all of it.")
     ] = None,
     matrix: Annotated[bool | None, typer.Option("--matrix", help="Also train on each corpus alone.")] = None,
     compare: Annotated[str | None, typer.Option("--compare", metavar="RUN", help="Test against another run.")] = None,
     final: Annotated[bool | None, typer.Option("--final", help="Also leave a bundle trained on all.")] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes (1).")] = None,
+    engine: Engine = None,
+    jobs: Jobs = None,
     device: Device = None,
+    offline: Offline = False,
+    precision: Precision = None,
+    tensorboard: TensorBoard = None,
+    resume: Resume = None,
     allow_leak: AllowLeak = None,
     set_: Set = None,
     data: Data = None,
@@ -65,25 +77,32 @@ def loco(
     """
     from mercli import config as configs
     from mercli.jobs import loco as job
+    from mercli.jobs import resuming, tuned_encoders
 
     flags = {
+        **tuned_encoders.flags(encoder),
         "corpora": corpora,
         "head.name": head,
         "heads": heads,
         "modalities": modalities,
         "classes": classes,
         "seeds": seeds,
+        "require": require,
         "score": score,
         "matrix": matrix,
         "compare": compare,
         "final": final,
-        "engine.options.jobs": jobs,
+        "engine.name": engine,
+        "engine.options.jobs": number(jobs),
         "device": device,
+        "precision": precision,
+        "tensorboard": tensorboard,
         "allow_leak": allow_leak,
         "data": data,
         "runs": runs,
     }
-    result = job.loco(configs.resolve(configs.LocoConfig, flags, preset=preset, sets=set_ or ()))
+    config, run = resuming.resolve(configs.LocoConfig, flags, preset, set_ or (), resume)
+    result = job.loco(config, run)
     if json:
         show_json(result)
         return

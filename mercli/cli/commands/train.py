@@ -14,19 +14,35 @@ from mercli.cli.options import (
     Corpora,
     Data,
     Device,
+    Engine,
+    Jobs,
     Json,
     Modalities,
+    Offline,
     Plugin,
     Preset,
     Quiet,
     Runs,
     Set,
+    Tuned,
     Verbose,
+    number,
     say,
 )
 
 Head = Annotated[str | None, typer.Option("--head", metavar="NAME", help="Fusion head (late); `mer list heads`.")]
+Require = Annotated[
+    str | None,
+    typer.Option("--require", metavar="any|all", help="Use segments with any modality (any), or with all of them."),
+]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds (1).")]
+
+Precision = Annotated[
+    str | None,
+    typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Arithmetic of training (fp32); auto tries it."),
+]
+TensorBoard = Annotated[bool | None, typer.Option("--tensorboard", help="Also write curves for TensorBoard.")]
+Resume = Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that was stopped.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -38,17 +54,25 @@ def train(
     corpora: Corpora = None,
     head: Head = None,
     preset: Preset = None,
+    encoder: Tuned = None,
     modalities: Modalities = None,
     classes: Classes = None,
     seeds: Seeds = None,
     folds: Annotated[
-        str | None, typer.Option("--folds", metavar="NAME", help="Cross-validate: session, speaker ... (official).")
+        str | None, typer.Option("--folds", metavar="NAME", help="Cross-validate: session ..., speaker:5 (official).")
     ] = None,
+    require: Require = None,
     drop: Annotated[
         list[str] | None,
         typer.Option("--drop", metavar="M=HOW", help="Score too with zeros, noise, addnoise or absent; repeatable."),
     ] = None,
+    engine: Engine = None,
+    jobs: Jobs = None,
     device: Device = None,
+    offline: Offline = False,
+    precision: Precision = None,
+    tensorboard: TensorBoard = None,
+    resume: Resume = None,
     allow_leak: AllowLeak = None,
     set_: Set = None,
     data: Data = None,
@@ -63,9 +87,11 @@ def train(
     Example: mer train --corpora meld --head concat --seeds 5
     """
     from mercli import config as configs
+    from mercli.jobs import resuming, tuned_encoders
     from mercli.jobs import train as job
 
     flags = {
+        **tuned_encoders.flags(encoder),
         "corpora": corpora,
         "head.name": head,
         "modalities": modalities,
@@ -73,15 +99,26 @@ def train(
         "seeds": seeds,
         "folds": folds,
         "drop": drop,
+        "require": require,
         "allow_leak": allow_leak,
+        "engine.name": engine,
+        "engine.options.jobs": number(jobs),
         "device": device,
+        "precision": precision,
+        "tensorboard": tensorboard,
         "data": data,
         "runs": runs,
     }
-    trained = job.train(configs.resolve(configs.TrainConfig, flags, preset=preset, sets=set_ or ()))
+    config, run = resuming.resolve(configs.TrainConfig, flags, preset, set_ or (), resume)
+    trained = job.train(config, run)
     if json:
         show_json(trained)
-        return
+    else:
+        _show(trained)
+
+
+def _show(trained: Any) -> None:
+    """Print a table of the scores on stdout, and on stderr what was left out and where the bundle lies."""
     split = "out of fold" if trained.folds else "test"
     rows = []
     for name, score in trained.scores.items():
