@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import corpora_page
+import gallery
 import manifest_schema
 
 HERE = Path(__file__).parent
@@ -36,6 +37,7 @@ def pages() -> dict[str, str]:
         "exit-codes.md": _exit_codes(),
         "model-card.md": _model_card(),
         "corpora.md": corpora_page.text(),
+        "gallery.md": gallery.text(),
         "schemas/prediction.schema.json": _schema(),
         "schemas/manifest.schema.json": manifest_schema.text(),
     }

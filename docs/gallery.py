@@ -12,11 +12,19 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 HERE = Path(__file__).parent
 PLACE = "/tmp/mer/gallery"  # noqa: S108 - where the page's commands put things
 CORPORA = "mosei meld iemocap"
 CLIPS, SEEDS = 105, 5
+WIDE = 120
+ABOUT = (
+    "What `mer report` draws, each picture by the command below it; `mer report page` puts all that applies to a run on "
+    "one page. The corpora are made (small clips with a tone, a tilted face and a few words), so the figures tell "
+    "nothing of emotions, only what such a picture looks like. Pictures come as PNG and SVG, with their numbers as CSV "
+    "and JSON. Drawn by `docs/gallery.py`."
+)
 WAY = (
     *(
         f"prepare --corpus made --set like={name} --set clips={{clips}} --set strength=0.7 --root {{to}}/{name} "
@@ -61,15 +69,15 @@ PICTURES = (
         "Who learns from whom",
         f"report loco loco-late {RUN}",
         "loco-matrix-late",
-        "A head per corpus, tested on every corpus: the diagonal is home. A row that is pale off the diagonal is a "
-        "corpus that teaches others little; a pale column is one that is hard from outside.",
+        "A head per corpus, tested on every corpus: the diagonal is home. A row that is dark off the diagonal is a "
+        "corpus that teaches others little, a dark column one that is hard to reach from outside.",
     ),
     Shown(
         "What is taken for what",
         f"report confusion loco-late --by all {RUN}",
         "confusion-all",
         "Rows are the labels, columns the answers; shares are those of the row, and every answer of every seed is "
-        "counted. `--by corpus`, `fold` or `seed` draws one matrix each.",
+        "counted. `--by` takes `corpus`, `fold` and `seed`, too: a matrix each.",
     ),
     Shown(
         "Class by class",
@@ -114,7 +122,7 @@ PICTURES = (
         "compare",
         "What the recall of each class gains and loses between two runs, on the same segments and seeds. Above each "
         "part stands the difference in UAR with its p value (whole speakers swapped, Holm's correction over corpora): "
-        "long bars may be nothing.",
+        "where p is large, a long bar may be chance.",
     ),
     Shown(
         "The most frequent mistakes",
@@ -122,6 +130,13 @@ PICTURES = (
         "errors",
         "Pairs of label and answer, by how often. The table beside it lists the surest mistakes with their clips and "
         "words, for looking and listening.",
+    ),
+    Shown(
+        "Whom it works for",
+        f"report groups loco-late {RUN}",
+        "groups",
+        "UAR and accuracy by corpus, sex, language, duration and speaker, for groups of twenty segments and more; "
+        "smaller ones are in the table, unranked.",
     ),
     Shown(
         "How training went",
@@ -151,23 +166,10 @@ PICTURES = (
 
 def text() -> str:
     """Return the page."""
-    parts = [
-        "# Gallery",
-        "",
-        "What `mer report` draws, each picture by the command below it; `mer report page` puts all that applies to a "
-        "run on\none page. The corpora are made (small clips with a tone, a tilted face and a few words), so the figures"
-        " tell nothing\nof emotions, only what such a picture looks like. Pictures come with the numbers as CSV and "
-        "JSON, and as SVG.",
-        "",
-        "The runs, in about a minute:",
-        "",
-        "```sh",
-        *(_command(line) for line in WAY),
-        "```",
-        "",
-    ]
+    parts = ["# Gallery", "", fill(ABOUT, WIDE), "", "The runs, in about a minute:", ""]
+    parts += ["```sh", *map(_command, WAY), "```", ""]
     for shown in PICTURES:
-        parts += [f"## {shown.title}", "", f"![{shown.title}](gallery/{shown.name})", "", shown.caption, ""]
+        parts += [f"## {shown.title}", "", f"![{shown.title}](gallery/{shown.name})", "", fill(shown.caption, WIDE), ""]
         parts += ["```sh", _command(shown.line), "```", ""]
     return "\n".join(parts)
 
@@ -199,11 +201,11 @@ def _type(line: str) -> None:
 
 
 def _without_its_time(runs: Path) -> None:
-    """Take the time out of the newest run's name, which is the title of its pictures; it is found as before."""
-    from mercli import rundir
+    """Take the time out of a new run's name, which is the title of its pictures; it is found as before."""
+    from mercli.rundir import STAMP
 
-    run = rundir.find(runs)
-    run.rename(runs / run.name[rundir.STAMP :].lstrip("-"))
+    for run in runs.glob("[0-9]*"):
+        run.rename(runs / run.name[STAMP + 1 :])
 
 
 def main(given: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from mercli.rundir import atomic, json_line, plain, read_lines, write_text
 from mercli.types import Clip, LabelMap, LabelScheme, Segment, Word
 
 FILES = {Clip: "clips.jsonl", Segment: "segments.jsonl", Excluded: "excluded.jsonl"}
-REPEATED = ("speaker", "sex", "dialogue", "text_source", "language", "split")
+REPEATED = ("id", "speaker", "sex", "dialogue", "text_source", "language", "split")
 T = TypeVar("T")
 
 

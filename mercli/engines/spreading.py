@@ -88,8 +88,8 @@ class _Spreading(Generic[Item, Result]):
 
     def results(self) -> Iterator[Result]:
         self._look_ahead()
-        if self.coming:
-            self.starting = {worker.start(): worker for worker in self.workers}
+        # no more than there are items for
+        self.starting = {worker.start(): worker for worker in self.workers[: len(self.coming)]}
         while self.turn < self.taken:
             wait([*self.starting, *(f for queue in self.queues.values() for f in queue)], None, FIRST_COMPLETED)
             self._welcome()

@@ -52,7 +52,7 @@ class Epoch:
     """One epoch's record: mean training loss, dev figures, and whether it is the best so far.
 
     ``dev_loss`` is the mean over batches, as the training loss is; ``lr`` the rate of the last step; ``score`` the
-    figure that is watched, turned so that more is better; ``peak_bytes`` the most that CUDA held, ``None`` elsewhere.
+    figure that is watched, turned so that more is better; ``peak_bytes`` the most that CUDA held, ``None`` on a CPU.
     """
 
     number: int
@@ -125,12 +125,19 @@ class Training:
         elif full:
             self.waited += 1
         self.pace.note(better)
-        peak = torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
         told = {f"dev_{name}": value for name, value in dev.items()}
-        epoch = Epoch(len(self.epochs) + 1, loss, best=better, lr=lr, score=score, peak_bytes=peak, **told)
+        epoch = Epoch(len(self.epochs) + 1, loss, best=better, lr=lr, score=score, peak_bytes=self._peak(), **told)
         self.epochs.append(epoch)
         self.order, self.step, self.losses = None, 0, []
         return epoch
+
+    def _peak(self) -> int | None:
+        """Return the most bytes that CUDA held since this was asked before."""
+        if self.device.type != "cuda":
+            return None
+        peak = torch.cuda.max_memory_allocated(self.device)
+        torch.cuda.reset_peak_memory_stats(self.device)
+        return peak
 
     def state(self) -> dict[str, Any]:
         """Return all that ``restore`` needs to go on with the same bits; of a training that is over, what it left."""

@@ -87,9 +87,8 @@ def test_every_item_is_done_or_lost_in_order_and_tried_no_oftener_than_told(deat
         assert taken - len(got) <= WINDOW * count
     assert got == [n if often <= retries else f"lost {n}" for n, often in enumerate(deaths)]
     assert work.tries == {n: min(often, retries) + 1 for n, often in enumerate(deaths)}
-    assert sum(worker.starts for worker in workers) == (
-        count + sum(min(often, retries + 1) for often in deaths) if deaths else 0
-    )
+    restarts = sum(min(often, retries + 1) for often in deaths)
+    assert sum(worker.starts for worker in workers) == min(count, len(deaths)) + restarts
 
 
 def test_what_is_lost_is_named_after_the_results_before_it():

@@ -25,7 +25,7 @@ def pages(tmp_path_factory):
 
 
 def test_generated_pages_equal_the_committed(pages):
-    assert len(pages) == 7
+    assert len(pages) == 8
     for name, text in pages.items():
         assert (ROOT / "docs" / name).read_text() == text, f"run: .venv/bin/python docs/build.py ({name})"
 

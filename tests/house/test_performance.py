@@ -49,11 +49,11 @@ def test_the_command_tells_no_path_of_the_machine(writing, monkeypatch):
     assert writing.command() == "python benchmarks/faces.py --peer-python PATH --rounds 7"
 
 
-def test_every_benchmark_that_writes_has_its_part(writing):
+def test_every_part_was_written_by_a_benchmark_that_is_here(writing):
     names = {name for file in (ROOT / "benchmarks").glob("*.py") for name in WRITTEN.findall(file.read_text())}
     parts = {found["name"]: found["text"] for found in writing.PART.finditer(PAGE)}
-    assert len(names) >= 8
-    assert set(parts) == names
+    assert len(parts) >= 8
+    assert set(parts) <= names
     for name, text in parts.items():
         assert re.search(r"^- command: `python benchmarks/\w+\.py.* --write", text, re.M), name
         assert re.search(r"cores, load [\d.]+; Python 3\.\d+", text), name

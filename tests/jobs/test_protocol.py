@@ -98,9 +98,9 @@ def test_what_a_tested_corpus_says_never_trains_in_the_matrix_or_beside_it(tmp_p
     texts(tmp_path, "two", rows("two", extra=[(SHARED.upper(), "joy", "test", "twotest")]))
     learnt, honest = [], fitting.fit
 
-    def fit(config, data, learn, choose, seed):
+    def fit(config, data, learn, choose, seed, place=None):
         learnt.append(({name for name, _ in learn}, {s.text for s in data.segments([*learn, *choose])}))
-        return honest(config, data, learn, choose, seed)
+        return honest(config, data, learn, choose, seed, place)
 
     monkeypatch.setattr(fitting, "fit", fit)
     train.train(settings(config.TrainConfig, tmp_path, "epochs=1", corpora=["one", "two"]))
@@ -108,7 +108,7 @@ def test_what_a_tested_corpus_says_never_trains_in_the_matrix_or_beside_it(tmp_p
     learnt.clear()
     fit_matrix = settings(config.LocoConfig, tmp_path, "epochs=1", corpora=["one", "two"])
     data = dataset.load(fit_matrix)
-    cells = transfer.matrix(fit_matrix, data, ["late"], range(1))
+    cells = transfer.matrix(tmp_path / "run", {"late": fit_matrix}, data)
     assert [cell["seen_by"] for cell in cells] == [[]] * 4
     assert [SHARED in said for names, said in learnt if names == {"one"}] == [True, False]
 

@@ -8,7 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from mercli.cli.listing import show_json, show_table
-from mercli.cli.options import AllowLeak, Classes, Command, Data, Device, Json, Quiet, Runs, Set, Verbose, out, say
+from mercli.cli.options import (
+    AllowLeak,
+    Classes,
+    Command,
+    Data,
+    Device,
+    Json,
+    Offline,
+    Quiet,
+    Runs,
+    Set,
+    Verbose,
+    out,
+    say,
+)
 
 Modality = Annotated[
     str | None, typer.Argument(metavar="audio|face|text|bundle", help="What it reads; bundle: pool the shipped three.")
@@ -44,6 +58,7 @@ def finetune(
         str | None, typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Arithmetic (auto).")
     ] = None,
     device: Device = None,
+    offline: Offline = False,
     strict: Annotated[bool | None, typer.Option("--strict", help="Stop at the first segment that fails.")] = None,
     allow_leak: AllowLeak = None,
     resume: Annotated[
