@@ -22,7 +22,7 @@ def write(folder: Path) -> dict[str, dict[str, str]]:
     torch.manual_seed(0)
     _audio(folder / "audio")
     _text(folder / "text")
-    torch.save(_face().state_dict(), folder / "face.pt")
+    torch.save(face(fitted=False).state_dict(), folder / "face.pt")
     return {
         "audio": {"model": str(folder / "audio")},
         "face": {"weights": str(folder / "face.pt")},
@@ -55,14 +55,18 @@ def _text(folder: Path) -> None:
     save_file(RobertaForSequenceClassification(config).state_dict(), folder / "model.safetensors")
 
 
-def _face() -> nn.Module:
-    """Return ResNet-50 whose norms know the mean and spread of what they see: untrained, it would fade or explode."""
+def face(*, fitted: bool) -> nn.Module:
+    """Return ResNet-50; ``fitted``: its norms know the mean and spread of what they see.
+
+    Layers of random weights between such norms make little differences larger, from one to the next.
+    """
     network = smil_face_net.FaceNet((3, 4, 6, 3), (64, 128, 256, 512), 512, CLASSES)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
-    with torch.no_grad():
-        network.train()(smil_face_net.prepared(torch.from_numpy(faces(8))))
+    if fitted:
+        with torch.no_grad():
+            network.train()(smil_face_net.prepared(torch.from_numpy(faces(8))))
     return network.eval()
 
 

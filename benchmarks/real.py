@@ -6,8 +6,8 @@ their readers take them (see SETS, MELD, RAVDESS); WORK keeps manifests, feature
 
 from __future__ import annotations
 
+import argparse
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,22 +38,25 @@ HEAD = """# Results
 Written by `benchmarks/real.py`, with features that nothing was trained for, unless a table says otherwise. UAR is under
 a uniform prior; intervals are 95 % bootstrap intervals that draw whole clusters: speakers, else dialogues, else clips.
 """
-LOCO = """Each corpus left out once, {seeds} seeds, features `{features}`; intervals draw speakers, else dialogues,
-else clips. "Own prior" is weighted F1 under the class frequencies that are estimated from the held-out corpus without
-its labels. Heads are compared by a paired permutation test that swaps whole clusters, p-values corrected over the table
-(Holm); "could be seen" is the difference that these data would show with probability 0.8.
+LOCO = """Each corpus left out once, {seeds} seeds, features `{features}`. "Own prior" is weighted F1 under the class
+frequencies that are estimated from the held-out corpus without its labels. Heads are compared by a paired permutation
+test that swaps whole clusters, p-values corrected over the table (Holm); "could be seen" is the difference that these
+data would show with probability 0.8.
 """
 FEATURES = {"text": "hashed-ngrams", "audio": "logmel-stats"}
 
 
 def main() -> None:
     """Run the tables that are asked for, and write their sections of the page; the others stay as they are."""
-    flags = [arg for arg in sys.argv[1:] if arg.startswith("--")]
-    source, *rest = [Path(arg) for arg in sys.argv[1:] if not arg.startswith("--")]
-    work = rest[0] if rest else Path("build/real")
-    tables = {"--loco": left_out, "--dialogue": dialogue, "--voice-face": voice_face}
-    for flag in flags or tables:
-        for title, lines in tables[flag](source, work).items():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path, nargs="?", default=Path("build/real"))
+    tables = {"loco": left_out, "dialogue": dialogue, "voice_face": voice_face}
+    for name in tables:
+        parser.add_argument(f"--{name.replace('_', '-')}", action="store_true")
+    given = vars(parser.parse_args())
+    for name in [name for name in tables if given[name]] or tables:
+        for title, lines in tables[name](given["data"], given["work"]).items():
             put(title, lines)
 
 

@@ -101,25 +101,26 @@ def pickles_all(folder: Path) -> None:
         np.concatenate([np.asarray(item[f"{modality}_features"]) for item in items])
 
 
-def readers(folder: Path, rows: dict[str, np.ndarray]) -> dict[str, Callable[[], None]]:
+def readers(folder: Path, truth: dict[str, np.ndarray]) -> dict[str, Callable[[], None]]:
     """Return the ways to read; those of single utterances fill one batch, which is compared with what was written."""
     order = random.Random(0).sample(range(COUNT), PICKED)
-    ids, stores = names(COUNT), {m: Store(folder / "store" / m) for m in DIMS}
     batch = {m: np.empty((PICKED, dim), np.float32) for m, dim in DIMS.items()}
+    ids, reads = names(COUNT), [(batch[m], Store(folder / "store" / m).get) for m in DIMS]
+    parts = [(batch[m], f"{m}_features") for m in DIMS]
 
     def store_one() -> None:
         for place, n in enumerate(order):
-            for modality, store in stores.items():
-                batch[modality][place] = store.get(ids[n]).values[0]  # type: ignore[union-attr]
+            for rows, get in reads:
+                rows[place] = get(ids[n]).values[0]  # type: ignore[union-attr]
 
     def pickle_one(kind: str) -> None:
         for place, item in enumerate(unpickled(folder / kind, iter(order))):
-            for modality in DIMS:
-                batch[modality][place] = item[f"{modality}_features"][0]
+            for rows, name in parts:
+                rows[place] = item[name][0]
 
     for way in (store_one, lambda: pickle_one("tensors")):
         way()
-        if any((batch[m] != rows[m][order]).any() for m in DIMS):
+        if any((batch[m] != truth[m][order]).any() for m in DIMS):
             raise RuntimeError("what was read is not what was written")
     return {
         "all, store": lambda: store_all(folder),

@@ -20,8 +20,8 @@ CORPORA = "mosei meld iemocap"
 CLIPS, SEEDS = 105, 5
 WIDE = 120
 ABOUT = (
-    "What `mer report` draws, each picture by the command below it; `mer report page` puts all that applies to a run on "
-    "one page. The corpora are made (small clips with a tone, a tilted face and a few words), so the figures tell "
+    "What `mer report` draws, each picture by the command below it; `mer report page` puts all that applies to a run "
+    "on one page. The corpora are made (small clips with a tone, a tilted face and a few words), so the figures tell "
     "nothing of emotions, only what such a picture looks like. Pictures come as PNG and SVG, with their numbers as CSV "
     "and JSON. Drawn by `docs/gallery.py`."
 )
@@ -62,8 +62,8 @@ PICTURES = (
         f"report loco loco-late {RUN}",
         "loco",
         "What the head scores on each corpus when nothing of it was trained on. The large dot is the mean of the five "
-        "seeds, the line its 95 % interval over speakers (MOSEI: videos), small dots are seeds, the bar is chance. Read "
-        "the width of the line before the place of the dot.",
+        "seeds, the line its 95 % interval over speakers (MOSEI: videos), small dots are seeds, the bar is chance. "
+        "Read the width of the line before the place of the dot.",
     ),
     Shown(
         "Who learns from whom",
@@ -90,8 +90,8 @@ PICTURES = (
         "Can the probabilities be trusted",
         f"report calibration loco-late {RUN}",
         "calibration-meld",
-        "Left: how often answers are right that claim a probability, over how many there are; below the dashed line the "
-        "head is too sure of itself. Right: the share of errors when only the surest answers are kept, from few "
+        "Left: how often answers are right that claim a probability, over how many there are; below the dashed line "
+        "the head is too sure of itself. Right: the share of errors when only the surest answers are kept, from few "
         "(left) to all.",
     ),
     Shown(
@@ -179,7 +179,7 @@ def _command(line: str) -> str:
 
 
 def draw(folder: Path, clips: int = CLIPS, seeds: int = SEEDS) -> Iterator[Path]:
-    """Make the corpora and runs in a place that is left empty, and yield each picture as it is written to ``folder``."""
+    """Make the corpora and runs in a place that does not stay, and yield each picture as it is written."""
     with tempfile.TemporaryDirectory() as place:
         for line in WAY:
             _type(line.format(to=place, clips=clips, seeds=seeds))

@@ -36,7 +36,7 @@ class Augment(BaseModel, frozen=True, extra="forbid"):
 
 
 class Rates(BaseModel, frozen=True, extra="forbid"):
-    """Learning rates: ``lr`` at the head, ``decay`` times that a layer further down; ``warmup`` is a share of all steps.
+    """Learning rates: ``lr`` at the head, ``decay`` times that a layer further down; ``warmup``: share of all steps.
 
     ``plateau`` takes a tenth after ``patience`` epochs without a better dev UAR; the others run to the last epoch.
     """

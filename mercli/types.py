@@ -48,7 +48,7 @@ class Word:
     confidence: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of a clip that carries labels: what is said, by whom, when, and which modalities must not be used."""
 
@@ -127,7 +127,7 @@ class Feature:
     valid: BoolArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class FeatureBundle:
     """A segment's features by modality; ``None`` where the modality is absent, with its reason in ``missing``.
 

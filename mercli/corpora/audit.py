@@ -59,7 +59,7 @@ class Part:
 
 
 def untested(held: Mapping[str, Sequence[Segment]], apart: Iterable[Segment] = ()) -> dict[str, list[int]]:
-    """Return, per corpus, the rows to learn from: what another corpus tests, or a segment of ``apart`` says, is left out.
+    """Return, per corpus, the rows to learn from: not what another corpus tests, or a segment of ``apart`` says.
 
     Of the test split itself every row stays.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,7 +85,8 @@ def _build(kind: type[T], row: Mapping[str, Any], path: Path) -> T:
 
 def _row(item: Clip | Segment | Excluded) -> dict[str, Any]:
     """Return a row without the fields that hold nothing: manifests are read by people, too."""
-    return {key: value for key, value in vars(item).items() if value or value == 0}
+    held = {field.name: getattr(item, field.name) for field in fields(item)}
+    return {key: value for key, value in held.items() if value or value == 0}
 
 
 def write(folder: Path, card: Mapping[str, Any], items: Iterable[Clip | Segment | Excluded]) -> None:

@@ -110,7 +110,13 @@ class Store:
         arrays, offsets = self._files[place >> ROW_BITS]
         row = place & ROW_MASK
         rows = slice(offsets[row], offsets[row + 1])
-        return Feature(arrays["values"][rows], arrays["times"][rows], arrays["valid"][rows])
+        # a frozen dataclass checks each field it sets: its __init__ would take as long as all the rest
+        found = object.__new__(Feature)
+        fields = found.__dict__
+        fields["values"] = arrays["values"][rows]
+        fields["times"] = arrays["times"][rows]
+        fields["valid"] = arrays["valid"][rows]
+        return found
 
     def trust(self, identity: str) -> float | None:
         """Return how far the transcript behind a text feature can be trusted, ``None`` where nobody said."""

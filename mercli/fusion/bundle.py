@@ -129,7 +129,7 @@ def save(folder: Path, card: BundleCard, head: Any, stats: Statistics, readme: s
     """
     from safetensors.torch import save_file
 
-    version, options = _whole(card.head["name"], card.head["options"])
+    version, options = whole_options(card.head["name"], card.head["options"])
     card = replace(card, head={**card.head, "version": version, "options": options})
     tensors = {f"head.{name}": value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
     for kind, table in (("mean", stats.mean), ("std", stats.std), ("axes", stats.axes)):
@@ -144,14 +144,14 @@ def save(folder: Path, card: BundleCard, head: Any, stats: Statistics, readme: s
     write_text(folder / SUMS, json.dumps(sums, indent=2) + "\n")
 
 
-def _whole(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def whole_options(name: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return a head's version and all its options; of a head that wraps another, the other's too."""
     spec = registry.get("heads", name)
     checked = registry.check_options(spec, options)
     inside = spec.facts.get("wraps")
     if inside is None:
         return spec.version, checked
-    version, own = _whole(checked[inside], checked["options"] or {})
+    version, own = whole_options(checked[inside], checked["options"] or {})
     return f"{spec.version}+{version}", {**checked, "options": own}
 
 
@@ -216,7 +216,7 @@ def _weights(folder: Path, card: BundleCard, content: bytes) -> tuple[Any, Stati
     from safetensors import torch as safetensors
 
     name = card.head["name"]
-    version, _ = _whole(name, card.head["options"])
+    version, _ = whole_options(name, card.head["options"])
     if card.head["version"] != version:
         raise DataError(
             f"bundle '{folder}' has version {card.head['version']} of the head '{name}', and {version} is installed",

@@ -1,4 +1,4 @@
-"""Whole dialogues: for heads that read a segment with what is said around it, as one unit of training and prediction."""
+"""Whole dialogues, for heads that read a segment with what is said around it: one unit of training and prediction."""
 
 from __future__ import annotations
 

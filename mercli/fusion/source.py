@@ -70,8 +70,8 @@ class Source:
         there, whole = index.to(self.device), self.resident
         return Batch(
             whole.modalities,
-            {m: whole.values[m][:, :end][there] for m, end in ends.items()},
-            {m: whole.valid[m][:, :end][there] for m, end in ends.items()},
+            {m: whole.values[m][:, :end].index_select(0, there) for m, end in ends.items()},
+            {m: whole.valid[m][:, :end].index_select(0, there) for m, end in ends.items()},
             whole.present[there],
             self.targets[there],
             None if self.log_prior is None else self.log_prior[there],

@@ -49,8 +49,8 @@ def check_classes(data: Data, learn: Sequence[tuple[str, str | None]], ask: Sequ
     known, asked = _classes(data, learn), _classes(data, ask)
     if known and asked and not known & asked:
         raise DataError(
-            f"{_named(ask)} has the classes {_listed(data, asked)}, and {_named(learn)} teaches {_listed(data, known)}: "
-            "none in common",
+            f"{_named(ask)} has the classes {_listed(data, asked)}, "
+            f"and {_named(learn)} teaches {_listed(data, known)}: none in common",
             "mer report classes --help",
         )
 

@@ -24,6 +24,9 @@ from mercli.jobs.extract import stores
 from mercli.labels import CANONICAL, POLICIES, UNDECIDED, VARIANTS, is_canonical, narrowed, scheme_of
 from mercli.types import MODALITIES, FeatureBundle, LabelScheme, Segment
 
+NOTHING: Mapping[str, str] = {}
+"""What a segment that has every modality misses: one for all of them."""
+
 
 @dataclass(eq=False)
 class CorpusData:
@@ -201,8 +204,10 @@ def _corpus(
         _check_finite(segment, features)
         corpus.segments.append(segment)
         trust = own["text"].trust(segment.id) if "text" in own else None
-        corpus.bundles.append(FeatureBundle(segment.id, Stored(own, segment.id), missing, trust))
+        corpus.bundles.append(FeatureBundle(segment.id, Stored(own, segment.id), missing or NOTHING, trust))
         corpus.targets.append(scheme.names.index(label))
+    for store in own.values():
+        store.prints = None  # what is open is current; a million fingerprints are not kept for it
     if not corpus.segments:
         if corpus.incomplete:
             raise DataError(f"no segment of '{held.name}' has all of {', '.join(own)}", "--require any")

@@ -12,6 +12,7 @@ from mercli.config import FitConfig
 from mercli.engines.devices import precision, resolve
 from mercli.fusion import dialogues, losses
 from mercli.fusion.batch import Examples, statistics
+from mercli.fusion.bundle import whole_options
 from mercli.fusion.calibration import log_frequencies
 from mercli.fusion.sampling import drawn
 from mercli.fusion.source import numbered, source
@@ -20,12 +21,12 @@ from mercli.jobs.dataset import Data
 
 
 def ready(config: FitConfig, heads: Iterable[str]) -> None:
-    """Raise ``MerError`` where a device, its precision or a head is not there, before a run folder is made."""
+    """Raise ``MerError`` where a device, its precision, a head or its option is not there, before a run is made."""
     device = resolve(config.device)
     if config.precision != "auto":
         precision(config.precision, device)
     for head in heads:
-        registry.get("heads", head)
+        whole_options(head, config.head.options if head == config.head.name else {})
 
 
 def adjusts(config: FitConfig) -> bool:

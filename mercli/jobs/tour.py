@@ -78,7 +78,8 @@ def _prepare(name: str) -> Stop:
     return Stop(
         f"Make a corpus of small clips (a tone, a tilted face, words), laid out {LIKE[name]}",
         f"{look}; data/{name} is the manifest that every later step reads.",
-        f"prepare --corpus made --set like={name} --set clips={{clips}} --root {{to}}/corpora/{name} --data {{to}}/data",
+        f"prepare --corpus made --set like={name} --set clips={{clips}} "
+        f"--root {{to}}/corpora/{name} --data {{to}}/data",
         (f"corpora/{name}", f"data/{name}"),
     )
 

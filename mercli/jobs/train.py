@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,10 @@ def train(config: TrainConfig, resume: Path | None = None) -> Trained:
         ]
         clock.note(run, "fit")
         rundir.write_lines(run / "metrics.jsonl", (row for fold in folds for row in fold.epochs))
-        scores: dict[str, dict[str, Any]] = {}
-        predictions: list[Prediction] = []
-        for name in config.corpora:
-            tested = [fold for fold in folds if name in fold.log_p]
-            if tested:
-                scores[name] = _score(config, data, name, tested)
-                predictions += [row for fold in tested for row in _predictions(config, fold, name, run.name)]
-        rundir.write_lines(run / "predictions.jsonl", predictions)
+        tested = {name: [fold for fold in folds if name in fold.log_p] for name in config.corpora}
+        scores = {name: _score(config, data, name, own) for name, own in tested.items() if own}
+        answers = (_predictions(config, fold, name, run.name) for name, own in tested.items() for fold in own)
+        rundir.write_lines(run / "predictions.jsonl", chain.from_iterable(answers))
         _save(run, config, folds, scores)
         clock.note(run, "store")
         rundir.write_text(run / "scores.json", rundir.json_line(scores) + "\n")

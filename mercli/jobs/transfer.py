@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mercli.config import Choice, LocoConfig
+from mercli.errors import DataError
 from mercli.fusion.calibration import with_prior
 from mercli.jobs import dataset, fitting
 from mercli.jobs.resuming import Place
+from mercli.log import logger
 from mercli.results import metrics, shift
 
 MOST = 2000
@@ -51,12 +53,17 @@ def with_head(config: LocoConfig, head: str) -> LocoConfig:
 def matrix(run: Path, heads: Mapping[str, LocoConfig], data: dataset.Data) -> list[dict[str, Any]]:
     """Return, per head, the scores of every corpus by models trained on one: trained on, tested on, score.
 
-    Texts that the tested corpus has too leave the training side, as in the folds.
+    Texts that the tested corpus has too leave the training side, as in the folds. A corpus that lacks a modality, or a
+    split, is told and has no row.
     """
     cells = []
     for head, own in heads.items():
         for name in own.corpora:
-            whole = fits(run, own, data, [name], f"{head}/on-{name}")
+            try:
+                whole = fits(run, own, data, [name], f"{head}/on-{name}")
+            except DataError as fault:  # the unit boundary: a corpus that lacks a modality spares the others
+                logger.warning("matrix: nothing is learned from %s alone: %s", name, fault.message)
+                continue
             for other in own.corpora:
                 split = "test" if data.corpora[other].rows("test") else None
                 if other == name and split is None:

@@ -113,6 +113,15 @@ def test_what_a_tested_corpus_says_never_trains_in_the_matrix_or_beside_it(tmp_p
     assert [SHARED in said for names, said in learnt if names == {"one"}] == [True, False]
 
 
+def test_a_corpus_that_alone_teaches_nothing_has_no_row_in_the_matrix_and_spares_the_others(tmp_path, caplog):
+    texts(tmp_path, "one", rows("one"))
+    texts(tmp_path, "two", [row for row in rows("two") if row[2] != "dev"])
+    asked = settings(config.LocoConfig, tmp_path, "epochs=1", corpora=["one", "two"])
+    cells = transfer.matrix(tmp_path / "run", {"late": asked}, dataset.load(asked))
+    assert [(cell["trained_on"], cell["tested_on"]) for cell in cells] == [("one", "one"), ("one", "two")]
+    assert "nothing is learned from two alone: corpus 'two' has no dev split" in caplog.text
+
+
 def test_speakers_of_two_corpora_with_one_number_are_two_clusters(tmp_path):
     for name in ("one", "two"):
         texts(tmp_path, name, [(*row[:3], row[2]) for row in rows(name)])
@@ -124,7 +133,11 @@ def test_speakers_of_two_corpora_with_one_number_are_two_clusters(tmp_path):
 
 def test_a_device_or_head_that_is_not_there_leaves_no_run_behind(tmp_path):
     texts(tmp_path, "one", rows("one"))
-    for flags in ({"device": "cuda:99"}, {"head.name": "gatd"}):
+    for flags in (
+        {"device": "cuda:99"},
+        {"head.name": "gatd"},
+        {"head": {"name": "context", "options": {"over": "gatd"}}},
+    ):
         common = {"corpora": ["one"], "data": str(tmp_path / "data"), "runs": str(tmp_path / "runs")}
         fit = config.resolve(config.TrainConfig, {**common, "modalities": ["text"], **flags}, preset="weightless")
         with pytest.raises(PluginError):
