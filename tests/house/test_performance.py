@@ -52,7 +52,7 @@ def test_the_command_tells_no_path_of_the_machine(writing, monkeypatch):
 def test_every_part_was_written_by_a_benchmark_that_is_here(writing):
     names = {name for file in (ROOT / "benchmarks").glob("*.py") for name in WRITTEN.findall(file.read_text())}
     parts = {found["name"]: found["text"] for found in writing.PART.finditer(PAGE)}
-    assert len(parts) >= 8
+    assert parts
     assert set(parts) <= names
     for name, text in parts.items():
         assert re.search(r"^- command: `python benchmarks/\w+\.py.* --write", text, re.M), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -122,13 +123,16 @@ def test_two_processes_learn_what_one_with_the_doubled_batch_learns(made):
 
 @pytest.mark.slow
 def test_a_killed_tuning_goes_on_to_the_same_bits(made):
-    """Killed after its first checkpoint, for real."""
+    """Killed after its first checkpoint, for real; with one thread everywhere, since sums depend on their number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     own = config(made, "text", str(made / "bert"), epochs=4, runs=str(made / "killed"))
     whole = job.finetune(own.model_copy(update={"runs": str(made / "whole")}))
     words = [sys.executable, "-m", "mercli", "finetune", "text", "--corpora", "meld", "--encoder", own.encoder]
     words += ["--data", own.data, "--runs", own.runs, "--device", "cpu", "--precision", "fp32"]
     words += ["--set", "epochs=4", "--set", "batch=8", "--set", "rates.lr=1e-3"]
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, env=alone, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not list((made / "killed").glob("*/checkpoints/checkpoint-*/trainer_state.json")):
         assert time.monotonic() < deadline
@@ -142,6 +146,7 @@ def test_a_killed_tuning_goes_on_to_the_same_bits(made):
     assert losses(again.run) == losses(whole.run)
     for name in ("model.safetensors", "config.json"):
         assert (again.encoder / name).read_bytes() == (whole.encoder / name).read_bytes()
+    torch.set_num_threads(threads)
 
 
 def test_a_torn_checkpoint_is_not_gone_on_from(tmp_path):
