@@ -99,7 +99,7 @@ def test_an_item_that_kills_its_actor_is_tried_again_then_lost_and_stdout_stays_
     results = list(engine().map(kill, items, lambda item, why: f"{item}: {why}"))
     assert results == ["a", "bad: it killed 2 of 2 workers (out of memory?)", "b", "c"]
     # on a busy machine the answer before may be lost with the actor, and is named in its place
-    with pytest.raises(DataError, match="'(a|bad)' killed 1 of 1 workers"):
+    with pytest.raises(DataError, match=r"'(a|bad)' killed 1 of 1 workers"):
         list(engine(jobs=1, retries=0).map(kill, items))
     assert capfd.readouterr().out == ""
 
