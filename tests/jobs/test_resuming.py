@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from mercli import config, rundir
+from mercli import config, registry, rundir
 from mercli.jobs import fitting, resuming, train
 from mercli.rundir import read_lines
 
@@ -91,6 +91,7 @@ def begun(world, runs, monkeypatch, *sets):
 
 
 def test_ctrl_c_says_how_to_go_on_and_finished_fits_are_not_trained_again(mer, world, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(registry._state, "files", [])  # plugin files of other tests would be named, too
     run = begun(world, tmp_path, monkeypatch)
     assert (run / "log.txt").read_text().rstrip().endswith(f"continue with: mer train --resume {run}")
     before = (run / "checkpoints/fold-1/seed-0.pt").stat().st_mtime_ns
