@@ -30,7 +30,7 @@ from mercli import config, registry
 from mercli.features.seeds import checkpoints, smil_audio_net, smil_face_net, smil_text_net
 from mercli.features.seeds.folding import folded
 from mercli.features.windows import window_spans
-from mercli.jobs import encoding
+from mercli.jobs.features import encoding
 from mercli.types import Streams, Transcript
 
 FACES, SECONDS, TEXTS, AT_ONCE = 32, 16, 8, 16

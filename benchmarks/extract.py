@@ -41,8 +41,8 @@ from writing import Figure, arguments, finish, grown, over
 from mercli import config
 from mercli.features.seeds import smil_audio_net, smil_face_net
 from mercli.features.windows import window_spans
-from mercli.jobs import encoding
 from mercli.jobs.extract import extract
+from mercli.jobs.features import encoding
 from mercli.jobs.prepare import prepare
 from mercli.streams import media
 from mercli.streams.detector import detect

@@ -9,8 +9,8 @@ import numpy as np
 
 from mercli import config, registry
 from mercli.corpora import manifest
-from mercli.jobs import encoding
 from mercli.jobs.extract import stores
+from mercli.jobs.features import encoding
 from mercli.labels import CANONICAL
 from mercli.types import Clip, Feature, Segment
 

@@ -35,7 +35,7 @@ from mercli.fusion import batch as batches
 from mercli.fusion import loop
 from mercli.fusion.batch import Examples
 from mercli.fusion.source import source
-from mercli.jobs import planning
+from mercli.jobs.fits import planning
 from mercli.labels import CANONICAL
 from mercli.types import FeatureBundle
 

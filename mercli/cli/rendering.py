@@ -23,7 +23,7 @@ Write = Callable[[Prediction], None]
 
 def choose(given: str | None, json: bool, output: str | None) -> str:
     """Return the format: as asked, else by the ending of ``-o``, else a table; raises ``ConfigError`` if unknown."""
-    from mercli.jobs import exporting
+    from mercli.jobs.answers import exporting
 
     known = (*FORMATS, *exporting.FORMATS)
     if given is not None and given not in known:
@@ -46,7 +46,7 @@ def writer(kind: str, output: str | None, names: Sequence[str] | None = None) ->
     ``names`` are the classes of every model asked: the score columns of a csv. Raises ``DataError`` at once where
     ``output`` cannot be written. Documents that go into a folder are written elsewhere.
     """
-    from mercli.jobs import exporting
+    from mercli.jobs.answers import exporting
 
     if kind == exporting.TABLE and output is not None:
         with exporting.table(Path(output), names or ()) as write:

@@ -1,6 +1,6 @@
 """Made corpora: tiny synthetic clips in an official layout, whose emotion can be read from each modality.
 
-The plan is drawn here, deterministically; ``jobs/making.py`` renders it, and the reader of the imitated corpus reads
+The plan is drawn here, deterministically; ``jobs/clips/making.py`` renders it, and the imitated corpus's reader reads
 it. Audio: a tone per class. Face: a packaged face that tilts and stretches by class. Text: words of the class, where
 the corpus has words of its own. Each cue tells the truth with probability ``strength``, else it belongs to a random
 class, so that no modality alone is enough.

@@ -13,7 +13,7 @@ from mercli.config import Recipe
 from mercli.errors import ConfigError, DataError, MerError
 from mercli.fusion import bundle as bundles
 from mercli.fusion import packed
-from mercli.jobs import encoding
+from mercli.jobs.features import encoding
 from mercli.jobs.predict import bundle_folder
 
 

@@ -18,11 +18,12 @@ from mercli.corpora import manifest
 from mercli.engines import devices
 from mercli.errors import ConfigError, DataError, PartialError
 from mercli.features.store import Store
-from mercli.jobs import encoding, transcripts
-from mercli.jobs import kept as keeping
-from mercli.jobs.cutting import Piece
-from mercli.jobs.pieces import Unit, pieces
-from mercli.jobs.storing import Coverage, Encoded, Filling
+from mercli.jobs.clips import kept as keeping
+from mercli.jobs.clips import transcripts
+from mercli.jobs.clips.cutting import Piece
+from mercli.jobs.clips.pieces import Unit, pieces
+from mercli.jobs.features import encoding
+from mercli.jobs.features.storing import Coverage, Encoded, Filling
 from mercli.rundir import json_line
 
 CHUNK = 16

@@ -15,8 +15,8 @@ from mercli.config_tune import FinetuneConfig
 from mercli.engines import devices
 from mercli.errors import ConfigError, DataError
 from mercli.jobs import audit
-from mercli.jobs import examples as reading
-from mercli.jobs.tuned_card import card_of, write
+from mercli.jobs.tuned import examples as reading
+from mercli.jobs.tuned.card import card_of, write
 
 if TYPE_CHECKING:
     from accelerate import PartialState

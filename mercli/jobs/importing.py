@@ -18,7 +18,7 @@ from mercli.features.seeds import checkpoints
 from mercli.fusion import bundle as bundles
 from mercli.fusion.batch import Statistics
 from mercli.fusion.packed import SUMS
-from mercli.jobs import encoding
+from mercli.jobs.features import encoding
 from mercli.labels import CANONICAL, POLICIES, narrowed, policy_name
 from mercli.log import logger
 from mercli.types import LabelScheme

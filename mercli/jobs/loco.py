@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from mercli import log, registry, rundir
 from mercli.config import LocoConfig
 from mercli.contracts import Engine
-from mercli.jobs import audit, comparing, costing, covering, dataset, fitting, planning, resuming, transfer
+from mercli.jobs import audit
+from mercli.jobs.fits import comparing, costing, covering, dataset, fitting, planning, resuming, transfer
 from mercli.types import Prediction
 
 LogP = NDArray[np.float64]

@@ -15,7 +15,7 @@ from mercli.features.embedded import weights as embedded
 from mercli.fusion import bundle as bundles
 from mercli.fusion import packed
 from mercli.jobs import bundling
-from mercli.jobs.needs import Need, needed
+from mercli.jobs.features.needs import Need, needed
 from mercli.jobs.predict import SHIPPED, bundle_folder
 from mercli.streams import whisper_weights
 

@@ -10,7 +10,7 @@ from typing import Any
 from mercli import rundir
 from mercli.errors import DataError, PluginError
 from mercli.jobs import reports
-from mercli.jobs.summary import summary
+from mercli.jobs.reports.summary import summary
 from mercli.results import page as pages
 from mercli.results.section import Section
 

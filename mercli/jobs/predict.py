@@ -15,10 +15,11 @@ from mercli.engines.local import Local
 from mercli.errors import ConfigError, DataError
 from mercli.fusion import bundle as bundles
 from mercli.fusion import dialogues
-from mercli.jobs import deciding, encoding
-from mercli.jobs.cutting import Medium, Piece, Source, Window, length, pieces
-from mercli.jobs.items import Item
-from mercli.jobs.transcripts import Finder, given_text, speech, trusted
+from mercli.jobs.answers import deciding
+from mercli.jobs.clips.cutting import Medium, Piece, Source, Window, length, pieces
+from mercli.jobs.clips.items import Item
+from mercli.jobs.clips.transcripts import Finder, given_text, speech, trusted
+from mercli.jobs.features import encoding
 from mercli.types import FeatureBundle, Prediction, Transcript, Word
 
 SHIPPED = "embedded"

@@ -16,8 +16,8 @@ from mercli.contracts import CorpusReader, Excluded
 from mercli.corpora import errata, manifest, splits
 from mercli.corpora.expected import Tally, bare
 from mercli.errors import ConfigError, DataError
-from mercli.jobs.probing import Prober, probed
-from mercli.jobs.transcribing import Scribe, transcribed
+from mercli.jobs.clips.probing import Prober, probed
+from mercli.jobs.clips.transcribing import Scribe, transcribed
 from mercli.types import Clip, LabelMap, Segment
 
 Items = Iterator[Clip | Segment | Excluded]
@@ -163,7 +163,7 @@ def prepare(config: PrepareConfig) -> Summary:
         else:
             manifest.write(raw.folder, card, counted)
     if config.streams and not config.dry_run:
-        from mercli.jobs.keeping import keep
+        from mercli.jobs.clips.keeping import keep
 
         summary.streams = keep(Path(config.data), raw.name, config.recipe)
     return summary
@@ -220,7 +220,7 @@ def _make(reader: Any, root: Path, folder: Path) -> None:
             f"'{folder}' holds a corpus that is not made, and a made one must not replace it",
             "mer prepare --corpus made --name NAME --root DIR",
         )
-    from mercli.jobs import making
+    from mercli.jobs.clips import making
 
     making.make(reader, root)
 

@@ -16,7 +16,8 @@ from mercli import log, registry, rundir
 from mercli.config import TrainConfig
 from mercli.contracts import Engine
 from mercli.fusion.conditions import parsed
-from mercli.jobs import audit, costing, covering, dataset, fitting, folding, planning, resuming
+from mercli.jobs import audit
+from mercli.jobs.fits import costing, covering, dataset, fitting, folding, planning, resuming
 from mercli.types import Prediction
 
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mercli.cli import rendering
-from mercli.jobs import exporting
+from mercli.jobs.answers import exporting
 from mercli.results.exports import parquet
 from mercli.types import Prediction
 from tests.streams.clips import make_clip

@@ -179,7 +179,8 @@ def test_a_bundle_is_pooled_so_what_trains_is_refused(mer, tmp_path, words):
 
 
 def test_finetuning_takes_a_preset_file_and_a_bundle_answers_in_json(mer, tmp_path, monkeypatch):
-    from mercli.jobs import assembly, refit
+    from mercli.jobs.answers import assembly
+    from mercli.jobs.tuned import refit
 
     asked = []
     monkeypatch.setattr(refit, "refit", lambda config: asked.append(config) or tmp_path / "w.safetensors")

@@ -9,7 +9,7 @@ import pytest
 from mercli import config, registry
 from mercli.corpora import manifest
 from mercli.errors import ConfigError, DataError
-from mercli.jobs import making
+from mercli.jobs.clips import making
 from mercli.jobs.prepare import prepare
 from tests.corpora.test_readers import HEADER, meld_row, put, read
 

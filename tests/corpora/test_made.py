@@ -18,7 +18,7 @@ from mercli.corpora import manifest
 from mercli.corpora.audit import fingerprint
 from mercli.corpora.made_layouts import LAYOUTS, draw
 from mercli.errors import ConfigError, DataError
-from mercli.jobs import making
+from mercli.jobs.clips import making
 from mercli.jobs.prepare import prepare
 from mercli.types import Clip, Segment
 

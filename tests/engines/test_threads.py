@@ -7,7 +7,7 @@ import pytest
 
 from mercli.engines import devices
 from mercli.engines.local import Local
-from mercli.jobs.encoding import EncoderSet
+from mercli.jobs.features.encoding import EncoderSet
 from mercli.types import Feature, Streams, StreamSettings
 
 

@@ -298,7 +298,8 @@ def test_a_corpus_of_texts_gets_features_of_sound_that_lie_in_files(mer, texts):
 
 def test_what_others_encode_is_the_same_beside_ready_made_features(tmp_path):
     from mercli import config
-    from mercli.jobs import encoding, pieces, transcripts
+    from mercli.jobs.clips import pieces, transcripts
+    from mercli.jobs.features import encoding
 
     make_clip(tmp_path / "a.mp4", seconds=1.0)
     npy_folder(tmp_path, ["one/a/0"])
@@ -327,8 +328,8 @@ def test_what_others_encode_is_the_same_beside_ready_made_features(tmp_path):
 
 
 def test_ready_made_features_need_no_stream_and_get_each_segment_once(tmp_path):
-    from mercli.jobs import encoding
-    from mercli.jobs.cutting import Piece
+    from mercli.jobs.clips.cutting import Piece
+    from mercli.jobs.features import encoding
 
     encoder = build(root=npy_folder(tmp_path))
     made = encoding.EncoderSet({"audio": encoder}, {}, {"audio": "files-audio"}, {"audio": "fp32"})

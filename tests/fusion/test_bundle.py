@@ -13,7 +13,7 @@ from mercli import config, registry
 from mercli.errors import ConfigError, DataError
 from mercli.fusion import bundle as bundles
 from mercli.fusion.batch import Statistics
-from mercli.jobs import deciding
+from mercli.jobs.answers import deciding
 from mercli.types import Feature, FeatureBundle, LabelScheme
 
 DIMS = {"audio": 3, "text": 2}

@@ -20,7 +20,8 @@ from mercli.fusion import source as sources
 from mercli.fusion.batch import Examples, collate, select, statistics
 from mercli.fusion.dropout import grow
 from mercli.fusion.training import Schedule
-from mercli.jobs import dataset, deciding
+from mercli.jobs.answers import deciding
+from mercli.jobs.fits import dataset
 from mercli.labels import CANONICAL
 from mercli.types import Feature, FeatureBundle, Segment
 

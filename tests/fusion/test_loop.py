@@ -16,7 +16,7 @@ from mercli.errors import ConfigError, DataError
 from mercli.fusion import loop, optimisers, sampling
 from mercli.fusion.losses import Objective, cross_entropy
 from mercli.fusion.optimisers import Lion, Pace
-from mercli.jobs import planning
+from mercli.jobs.fits import planning
 from mercli.results import metrics, seed_metrics
 
 PLAN = loop.Schedule(4, 10, 8, 1e-2, 0.0, 0.0, 3)

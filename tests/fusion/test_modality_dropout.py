@@ -10,7 +10,7 @@ from mercli.config import TrainConfig, resolve
 from mercli.contracts import HeadOutput
 from mercli.errors import ConfigError
 from mercli.fusion import dropout, loop
-from mercli.jobs import planning
+from mercli.jobs.fits import planning
 from mercli.types import LabelScheme
 
 from .sequences import batch_of

@@ -84,7 +84,7 @@ def trained(world, tmp_path_factory):
 
 
 def test_the_bundle_reduces_as_the_run_did(trained):
-    from mercli.jobs import dataset
+    from mercli.jobs.fits import dataset
 
     config, run = trained
     bundle = bundles.load(run / "bundle")
@@ -98,7 +98,7 @@ def test_the_bundle_reduces_as_the_run_did(trained):
 
 def test_nothing_outside_the_training_part_enters_the_components(trained):
     """Poison: whatever dev and test features are made of, the components stay the same to the bit."""
-    from mercli.jobs import dataset, fitting
+    from mercli.jobs.fits import dataset, fitting
 
     config, run = trained
     data = dataset.load(config)
@@ -118,7 +118,7 @@ def test_nothing_outside_the_training_part_enters_the_components(trained):
 
 
 def test_a_modality_that_is_not_trained_on_cannot_be_reduced(trained):
-    from mercli.jobs import dataset, fitting
+    from mercli.jobs.fits import dataset, fitting
 
     config, _ = trained
     data = dataset.load(config.model_copy(update={"modalities": ("audio",)}))

@@ -19,7 +19,7 @@ from mercli.fusion.checkpoint import Checkpoint
 from mercli.fusion.losses import cross_entropy, item_losses
 from mercli.fusion.source import numbered, source
 from mercli.fusion.training import Schedule
-from mercli.jobs import planning
+from mercli.jobs.fits import planning
 from mercli.types import Feature, FeatureBundle
 
 GROUPS = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(torch.tensor)

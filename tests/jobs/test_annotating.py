@@ -10,10 +10,10 @@ import pytest
 
 from mercli.config import PredictConfig
 from mercli.errors import ConfigError, DataError
-from mercli.jobs import annotating
-from mercli.jobs.annotating import Faces
-from mercli.jobs.cutting import Piece
-from mercli.jobs.items import of_file
+from mercli.jobs.answers import annotating
+from mercli.jobs.answers.annotating import Faces
+from mercli.jobs.clips.cutting import Piece
+from mercli.jobs.clips.items import of_file
 from mercli.results.overlay import Layout, Overlay
 from mercli.streams import film, media
 from mercli.streams.detector import detect
@@ -135,7 +135,7 @@ def test_pictures_of_a_variable_rate_are_shown_when_they_were(tmp_path):
 
 
 def test_a_part_of_a_clip_is_annotated_by_itself(tmp_path):
-    from mercli.jobs.items import Item
+    from mercli.jobs.clips.items import Item
 
     item = Item("part", video=HELLO, text="so glad", start=1.0, end=2.0)
     predictions = annotating.annotated(PredictConfig(), item, tmp_path / "out.mkv")

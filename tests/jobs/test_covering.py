@@ -9,8 +9,8 @@ import pytest
 
 from mercli import config
 from mercli.corpora import manifest
-from mercli.jobs import encoding
 from mercli.jobs.extract import stores
+from mercli.jobs.features import encoding
 from mercli.types import Feature
 
 WAY = ("--preset", "weightless", "--set", "epochs=2", "--json")

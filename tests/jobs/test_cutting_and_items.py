@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mercli.errors import ConfigError
-from mercli.jobs import cutting, items
+from mercli.jobs.clips import cutting, items
 from mercli.jobs.predict import size_step, tile
 from mercli.types import StreamSettings, Transcript, Word
 from tests.streams.clips import make_clip

@@ -96,7 +96,7 @@ def same_as(store, reference):
 
 
 def test_a_full_disk_stops_cleanly_with_a_hint_and_the_rest_is_made_when_there_is_room(mer, data, world, monkeypatch):
-    monkeypatch.setattr("mercli.jobs.storing.FLUSH", 8)
+    monkeypatch.setattr("mercli.jobs.features.storing.FLUSH", 8)
     words = ("extract", "--corpora", "one", "--data", data, *TEXT)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))

@@ -14,8 +14,8 @@ from mercli.corpora import manifest
 from mercli.engines import devices
 from mercli.errors import ConfigError
 from mercli.features.store import Store
-from mercli.jobs import encoding
 from mercli.jobs import extract as extracting
+from mercli.jobs.features import encoding
 from mercli.jobs.prepare import prepare
 from mercli.types import Feature, Streams, StreamSettings, Transcript
 

@@ -8,8 +8,8 @@ import pytest
 
 from mercli import config
 from mercli.corpora import manifest
-from mercli.jobs import dataset, folding
 from mercli.jobs.extract import extract
+from mercli.jobs.fits import dataset, folding
 from mercli.jobs.prepare import prepare
 from mercli.rundir import read_lines
 

@@ -188,7 +188,7 @@ def test_weights_that_are_not_those_of_the_pin_are_refused(hub, mer, folder, tmp
 
 def test_a_pin_and_a_commit_change_no_feature_key(hub, folder):
     from mercli.config import Recipe
-    from mercli.jobs import encoding
+    from mercli.jobs.features import encoding
 
     pins = {"sha256": sha256((folder / "model.safetensors").read_bytes()), "revision": COMMIT}
     keys = {

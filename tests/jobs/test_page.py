@@ -9,7 +9,7 @@ import pytest
 
 from mercli.jobs import reports
 from mercli.jobs.page import page
-from mercli.jobs.summary import summary
+from mercli.jobs.reports.summary import summary
 from tests.results.pages import Read
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mercli.contracts import Expected
 from mercli.corpora.expected import TOTAL, Tally
-from mercli.jobs import probing
+from mercli.jobs.clips import probing
 from mercli.rundir import read_lines
 from mercli.types import Clip, Segment
 

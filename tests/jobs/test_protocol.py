@@ -11,8 +11,9 @@ import pytest
 from mercli import config
 from mercli.errors import DataError, PluginError
 from mercli.fusion import bundle as bundles
-from mercli.jobs import dataset, fitting, loco, train, transfer
+from mercli.jobs import loco, train
 from mercli.jobs.extract import extract
+from mercli.jobs.fits import dataset, fitting, transfer
 from mercli.jobs.prepare import prepare
 from mercli.labels import CANONICAL
 from mercli.rundir import read_lines

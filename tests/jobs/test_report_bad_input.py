@@ -13,9 +13,11 @@ import pytest
 from mercli import config, rundir
 from mercli.cli import sections
 from mercli.errors import DataError
-from mercli.jobs import answers, costing, loco
+from mercli.jobs import loco
+from mercli.jobs.fits import costing
 from mercli.jobs.report import FORMATS, Report, report
 from mercli.jobs.reports import KINDS
+from mercli.jobs.reports.stored import predictions
 from mercli.results.section import Interval, Section, Table
 from mercli.rundir import read_lines
 from tests.jobs.made_answers import row, stored
@@ -48,7 +50,7 @@ def test_a_run_that_was_stopped_is_reported_as_far_as_it_went_and_says_so(mer, s
     answer = mer("report", kind, stopped)
     assert answer.code == 0
     assert "has not ended" in answer.err
-    assert {fold.split("/")[0] for fold in (r["fold"] for r in answers.predictions(stopped))} == {"one"}
+    assert {fold.split("/")[0] for fold in (r["fold"] for r in predictions(stopped))} == {"one"}
 
 
 def test_curves_of_a_run_that_was_stopped_are_those_stored_and_those_of_its_checkpoints(mer, stopped):
@@ -228,6 +230,4 @@ def test_a_target_of_another_scheme_is_told_in_every_kind_that_counts_answers(tm
 
 
 def test_answers_are_read_in_the_order_in_which_they_lie(left_out):
-    assert [r["id"] for r in answers.predictions(left_out)] == [
-        r["id"] for r in read_lines(left_out / "predictions.jsonl")
-    ]
+    assert [r["id"] for r in predictions(left_out)] == [r["id"] for r in read_lines(left_out / "predictions.jsonl")]

@@ -18,9 +18,9 @@ from mercli.corpora import manifest
 from mercli.errors import DataError
 from mercli.fusion import bundle as bundles
 from mercli.fusion.source import source
-from mercli.jobs import dataset, reopening
+from mercli.jobs.fits import dataset
 from mercli.jobs.report import report
-from mercli.jobs.reports import KINDS
+from mercli.jobs.reports import KINDS, reopening
 from mercli.jobs.reports.gates import gates
 from mercli.jobs.reports.projection import last_vectors
 from mercli.results import weighed

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from mercli.jobs import answers, comparing
+from mercli.jobs.fits import comparing
 from mercli.jobs.report import report
+from mercli.jobs.reports.stored import grouped
 from mercli.rundir import read_lines
 from tests.jobs.made_answers import row, stored
 
@@ -73,7 +74,7 @@ def test_figures_of_classes_are_those_of_scikit_learn(left_out, tmp_path):
 
 def test_heads_are_apart_and_folds_together(tmp_path):
     rows = [row(n, "up", "up", f"one/seed0/{last}") for n, last in enumerate(("fold1", "fold2", "late", "mult"))]
-    _, groups = answers.grouped(stored(tmp_path, rows))
+    _, groups = grouped(stored(tmp_path, rows))
     assert {name: len(group.targets) for name, group in groups.items()} == {"one": 2, "one/late": 1, "one/mult": 1}
 
 

@@ -15,7 +15,8 @@ import torch
 import yaml
 
 from mercli import config, registry, rundir
-from mercli.jobs import fitting, resuming, train
+from mercli.jobs import train
+from mercli.jobs.fits import fitting, resuming
 from mercli.rundir import read_lines
 
 SETTINGS = ("epochs=40", "patience=40", "lr=0.003", "modality_dropout=0.3")

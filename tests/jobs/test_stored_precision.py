@@ -11,7 +11,8 @@ import pytest
 from mercli import config as configs
 from mercli.corpora import manifest
 from mercli.fusion import bundle as bundles
-from mercli.jobs import encoding, reopening
+from mercli.jobs.features import encoding
+from mercli.jobs.reports import reopening
 from tests.features import hf_models
 
 

@@ -11,7 +11,7 @@ import pytest
 from mercli import config
 from mercli.corpora import manifest
 from mercli.jobs import extract as extracting
-from mercli.jobs import kept
+from mercli.jobs.clips import kept
 from mercli.jobs.prepare import prepare
 
 CLIPS = 3
@@ -65,7 +65,7 @@ def test_features_of_kept_streams_are_those_of_the_media_and_the_media_are_not_o
     def refuse(*args):
         raise AssertionError("a medium was decoded although its streams are kept")
 
-    monkeypatch.setattr("mercli.jobs.pieces.cut", refuse)
+    monkeypatch.setattr("mercli.jobs.clips.pieces.cut", refuse)
     coverage, found = extracted(kept_)
     assert coverage.failed == 0
     assert found.keys() == expected.keys()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mercli.corpora import manifest
-from mercli.jobs import transcribing
+from mercli.jobs.clips import transcribing
 from tests.streams.clips import make_clip
 from tests.streams.voices import silence, voice
 from tests.streams.whispers import random_checkpoint

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from mercli.jobs import items
+from mercli.jobs.clips import items
 
 SRT = "1\n00:00:00,000 --> 00:00:01,000\nhello there\n\n2\n00:00:01,000 --> 00:00:02,000\nmy friend\n"
 VTT = "WEBVTT\n\n1\n00:00.000 --> 00:01.000\nhello there\n\n2\n00:01.000 --> 00:02.000\nmy friend\n"

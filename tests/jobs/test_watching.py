@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mercli import rundir
 from mercli.engines import devices
 from mercli.fusion.training import Epoch
-from mercli.jobs.watching import TAGS, watched
+from mercli.jobs.fits.watching import TAGS, watched
 from mercli.rundir import read_lines
 
 

@@ -13,7 +13,7 @@ from mercli import config
 from mercli.corpora import manifest
 from mercli.jobs import extract as extracting
 from mercli.jobs import loco, predict, prepare, report, train
-from mercli.jobs.items import of_paths
+from mercli.jobs.clips.items import of_paths
 from mercli.rundir import read_lines
 
 SAME = ("corpus.options.seed=0", "clips=35", "strength=1.0")
@@ -103,7 +103,7 @@ def test_leaving_a_corpus_out_scores_what_it_never_saw(left_out):
 
 
 def test_poisoned_labels_of_the_held_out_corpus_change_nothing_but_its_score(world, left_out, monkeypatch):
-    from mercli.jobs import dataset
+    from mercli.jobs.fits import dataset
 
     load = dataset.load
 
@@ -126,7 +126,7 @@ def test_poisoned_labels_of_the_held_out_corpus_change_nothing_but_its_score(wor
 
 
 def test_poisoned_features_of_the_held_out_corpus_change_no_weight(world, left_out, monkeypatch):
-    from mercli.jobs import dataset
+    from mercli.jobs.fits import dataset
 
     load = dataset.load
 
@@ -148,7 +148,7 @@ def test_poisoned_features_of_the_held_out_corpus_change_no_weight(world, left_o
 
 def test_a_corpus_an_encoder_has_seen_is_marked_and_left_out_of_the_mean(world, monkeypatch):
     from mercli.contracts import TrainedOn
-    from mercli.jobs import dataset
+    from mercli.jobs.fits import dataset
 
     load = dataset.load
 

@@ -16,7 +16,7 @@ from mercli.fusion.heads import gated_import
 from mercli.fusion.heads.gated_net import Gate
 from mercli.fusion.losses import Objective, class_weights
 from mercli.fusion.training import clone
-from mercli.jobs import planning
+from mercli.jobs.fits import planning
 from mercli.results import seed_metrics
 from mercli.types import LabelScheme
 

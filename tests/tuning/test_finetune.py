@@ -19,7 +19,7 @@ from mercli.config import PrepareConfig  # noqa: E402
 from mercli.config_tune import Augment, FinetuneConfig, Rates, TuningLoss  # noqa: E402
 from mercli.errors import ConfigError, DataError  # noqa: E402
 from mercli.jobs import finetune as job  # noqa: E402
-from mercli.jobs import tuned_encoders  # noqa: E402
+from mercli.jobs.features import tuned as tuned_encoders  # noqa: E402
 from mercli.jobs.prepare import prepare  # noqa: E402
 from tests.features import hf_models  # noqa: E402
 

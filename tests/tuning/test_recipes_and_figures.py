@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from mercli import presets  # noqa: E402
 from mercli.errors import ConfigError, DataError  # noqa: E402
-from mercli.jobs.refit import RefitConfig, refit  # noqa: E402
+from mercli.jobs.tuned.refit import RefitConfig, refit  # noqa: E402
 from mercli.tuning.embedded.data import log_prior, read_fer  # noqa: E402
 from mercli.tuning.embedded.evaluate import balanced_loss, recalls, temperature  # noqa: E402
 from mercli.tuning.embedded.recipes import RECIPES, AudioRecipe, FaceRecipe, altered  # noqa: E402

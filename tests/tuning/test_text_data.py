@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from mercli.features.embedded.text import embedded_text  # noqa: E402
 from mercli.features.embedded.text_net import CORPORA, grams  # noqa: E402
-from mercli.jobs.refit import RefitConfig, refit  # noqa: E402
+from mercli.jobs.tuned.refit import RefitConfig, refit  # noqa: E402
 from mercli.labels import CANONICAL  # noqa: E402
 from mercli.tuning.embedded.recipes import TextRecipe  # noqa: E402
 from mercli.tuning.embedded.text_data import SOURCES, TextTask, fold_of, found_in, inverse_frequency, read_texts  # noqa: E402

@@ -66,10 +66,10 @@ def extract(
     """
     from mercli import config as configs
     from mercli.jobs import extract as job
-    from mercli.jobs import tuned_encoders
+    from mercli.jobs.features import tuned
 
     flags = {
-        **tuned_encoders.flags(encoder),
+        **tuned.flags(encoder),
         "corpora": corpora,
         "modalities": modalities,
         "engine.name": engine,

@@ -138,7 +138,7 @@ def _embedded(
 ) -> None:  # fmt: skip
     from mercli import config as configs
     from mercli import presets
-    from mercli.jobs import refit
+    from mercli.jobs.tuned import refit
 
     if modality is None:
         raise typer.BadParameter("expected audio, face, text or bundle", param_hint="MODALITY")
@@ -159,7 +159,7 @@ def _embedded(
 
 
 def _pooled(parts: Path, folder: Path, json: bool) -> None:
-    from mercli.jobs.assembly import assemble
+    from mercli.jobs.answers.assembly import assemble
 
     bundle = assemble(parts, folder)
     if json:

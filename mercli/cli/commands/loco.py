@@ -77,10 +77,11 @@ def loco(
     """
     from mercli import config as configs
     from mercli.jobs import loco as job
-    from mercli.jobs import resuming, tuned_encoders
+    from mercli.jobs.features import tuned
+    from mercli.jobs.fits import resuming
 
     flags = {
-        **tuned_encoders.flags(encoder),
+        **tuned.flags(encoder),
         "corpora": corpora,
         "head.name": head,
         "heads": heads,

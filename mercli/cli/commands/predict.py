@@ -15,7 +15,7 @@ from mercli.errors import DataError, PartialError
 
 if TYPE_CHECKING:
     from mercli.config import PredictConfig
-    from mercli.jobs.items import Item
+    from mercli.jobs.clips.items import Item
     from mercli.types import Prediction
 
 NOTICE = "Not for judging people at work or school, nor for clinical or legal decisions; see docs/model-card.md."
@@ -101,7 +101,7 @@ def predict(
     """
     from mercli import config as configs
     from mercli.cli import rendering
-    from mercli.jobs import exporting
+    from mercli.jobs.answers import exporting
 
     if bool(clips) == bool(list_):
         raise typer.BadParameter("give clips, a folder, - for paths on stdin, or --list FILE", param_hint="CLIPS")
@@ -117,7 +117,7 @@ def predict(
 
 
 def _items(clips: list[str], list_: str | None, null: bool) -> Iterable[Item]:
-    from mercli.jobs import items
+    from mercli.jobs.clips import items
 
     if list_:
         return items.of_list(Path(list_))
@@ -127,7 +127,7 @@ def _items(clips: list[str], list_: str | None, null: bool) -> Iterable[Item]:
 def _one_or_folder(items: Iterable[Item], kind: str, output: str | None, annotate: str | None) -> Iterable[Item]:
     """Return the items; a file that holds one clip is asked for one, and a table of bytes is never printed."""
     from mercli.cli import rendering
-    from mercli.jobs import exporting
+    from mercli.jobs.answers import exporting
 
     if kind == exporting.TABLE and output is None:
         raise typer.BadParameter(f"{kind} is no text, give -o FILE.{kind}", param_hint="--output")
@@ -144,8 +144,8 @@ def _one_or_folder(items: Iterable[Item], kind: str, output: str | None, annotat
 
 def _run(config: PredictConfig, items: Iterable[Item], kind: str, output: str | None, annotate: str | None) -> None:
     from mercli.cli import rendering
-    from mercli.jobs import annotating, exporting
     from mercli.jobs import predict as job
+    from mercli.jobs.answers import annotating, exporting
 
     failed = good = 0
     last = ""

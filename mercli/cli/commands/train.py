@@ -87,11 +87,12 @@ def train(
     Example: mer train --corpora meld --head concat --seeds 5
     """
     from mercli import config as configs
-    from mercli.jobs import resuming, tuned_encoders
     from mercli.jobs import train as job
+    from mercli.jobs.features import tuned
+    from mercli.jobs.fits import resuming
 
     flags = {
-        **tuned_encoders.flags(encoder),
+        **tuned.flags(encoder),
         "corpora": corpora,
         "head.name": head,
         "modalities": modalities,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mercli.jobs.answers import grouped, unfinished
+from mercli.jobs.reports.stored import grouped, unfinished
 from mercli.results import calibrated
 from mercli.results.section import Picture, Section, Table
 

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mercli.jobs.answers import Group, grouped, unfinished
+from mercli.jobs.reports.stored import Group, grouped, unfinished
 from mercli.results import classes as by_class
 from mercli.results.section import INTERVAL, Interval, Picture, Section, Table
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mercli.errors import DataError
-from mercli.jobs import comparing
-from mercli.jobs.answers import predictions, unfinished
+from mercli.jobs.fits import comparing
+from mercli.jobs.reports.stored import predictions, unfinished
 from mercli.results import differences
 from mercli.results.section import Picture, Section, Table
 from mercli.types import Prediction

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mercli.errors import ConfigError
-from mercli.jobs.answers import named, parts_of, predictions, unfinished
+from mercli.jobs.reports.stored import named, parts_of, predictions, unfinished
 from mercli.results import confused
 from mercli.results.section import Picture, Section, Table
 

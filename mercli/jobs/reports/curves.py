@@ -9,7 +9,7 @@ from typing import Any
 
 from mercli import rundir
 from mercli.errors import DataError
-from mercli.jobs.answers import unfinished
+from mercli.jobs.reports.stored import unfinished
 from mercli.results import curves as drawn
 from mercli.results.section import Picture, Section, Table
 

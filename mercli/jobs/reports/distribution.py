@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mercli.errors import DataError
-from mercli.jobs import dataset, reopening
-from mercli.jobs.answers import group_of, named, predictions
+from mercli.jobs.fits import dataset
+from mercli.jobs.reports import reopening
+from mercli.jobs.reports.stored import group_of, named, predictions
 from mercli.labels import narrowed
 from mercli.results import spread
 from mercli.results.section import Picture, Section, Table

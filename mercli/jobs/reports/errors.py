@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from mercli.corpora.manifest import Manifest
 from mercli.errors import DataError
-from mercli.jobs import reopening
-from mercli.jobs.answers import group_of, named, parts_of, predictions, unfinished
+from mercli.jobs.reports import reopening
+from mercli.jobs.reports.stored import group_of, named, parts_of, predictions, unfinished
 from mercli.results import mistaken
 from mercli.results.section import Picture, Section, Table
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mercli.errors import DataError
 from mercli.fusion.source import source, take
-from mercli.jobs import reopening
+from mercli.jobs.reports import reopening
 from mercli.results import weighed
 from mercli.results.section import Picture, Section, Table
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mercli.errors import DataError
-from mercli.jobs import reopening
-from mercli.jobs.answers import Group, cluster, named, parts_of, predictions, unfinished
+from mercli.jobs.reports import reopening
+from mercli.jobs.reports.stored import Group, cluster, named, parts_of, predictions, unfinished
 from mercli.results import grouped
 from mercli.results.section import INTERVAL, Interval, Picture, Section, Table
 

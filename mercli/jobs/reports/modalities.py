@@ -14,7 +14,8 @@ from mercli.fusion import dialogues, loop
 from mercli.fusion.batch import subset_of
 from mercli.fusion.calibration import uniform
 from mercli.fusion.source import source
-from mercli.jobs import fitting, reopening
+from mercli.jobs.fits import fitting
+from mercli.jobs.reports import reopening
 from mercli.results import contributions
 from mercli.results.contributions import GAMES, Answers
 from mercli.results.section import INTERVAL, Interval, Picture, Section, Table

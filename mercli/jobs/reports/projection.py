@@ -14,7 +14,8 @@ from mercli.errors import ConfigError
 from mercli.fusion import dialogues
 from mercli.fusion.batch import Examples, pooled
 from mercli.fusion.source import Source, parts, source, take
-from mercli.jobs import fitting, reopening
+from mercli.jobs.fits import fitting
+from mercli.jobs.reports import reopening
 from mercli.results import projected
 from mercli.results.section import Picture, Section, Table
 

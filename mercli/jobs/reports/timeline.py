@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mercli import rundir
 from mercli.config import PredictConfig
 from mercli.errors import DataError
-from mercli.jobs.cutting import Medium, Piece, Source, cut, length
+from mercli.jobs.clips.cutting import Medium, Piece, Source, cut, length
 from mercli.registry import near
 from mercli.results import timeline as drawn
 from mercli.results.exports import tiers
@@ -80,7 +80,7 @@ class _Strip:
 
 
 def _predicted(clip: Path, config: PredictConfig, strip: _Strip) -> list[Prediction]:
-    from mercli.jobs.items import of_file
+    from mercli.jobs.clips.items import of_file
     from mercli.jobs.predict import Predictor
 
     return list(Predictor(config, watch=strip.see).predict(of_file(str(clip), clip)))

@@ -14,8 +14,9 @@ from mercli import log
 from mercli.config_tune import FinetuneConfig
 from mercli.corpora import audit, manifest
 from mercli.errors import ConfigError, DataError
-from mercli.jobs import dataset, keeping, kept
-from mercli.jobs.fitting import cluster
+from mercli.jobs.clips import keeping, kept
+from mercli.jobs.fits import dataset
+from mercli.jobs.fits.fitting import cluster
 from mercli.labels import narrowed
 from mercli.tuning.examples import Example
 from mercli.types import Clip, LabelScheme, Segment, Streams, StreamSettings, Transcript

@@ -19,8 +19,8 @@ from mercli.features.store import Store, Stored
 from mercli.fusion import dialogues
 from mercli.fusion.batch import Examples
 from mercli.fusion.calibration import log_frequencies
-from mercli.jobs import encoding, stored_precision
 from mercli.jobs.extract import stores
+from mercli.jobs.features import encoding, stored_precision
 from mercli.labels import CANONICAL, POLICIES, UNDECIDED, VARIANTS, is_canonical, narrowed, scheme_of
 from mercli.types import MODALITIES, FeatureBundle, LabelScheme, Segment
 

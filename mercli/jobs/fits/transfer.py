@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mercli.config import Choice, LocoConfig
 from mercli.errors import DataError
 from mercli.fusion.calibration import with_prior
-from mercli.jobs import dataset, fitting
-from mercli.jobs.resuming import Place
+from mercli.jobs.fits import dataset, fitting
+from mercli.jobs.fits.resuming import Place
 from mercli.log import logger
 from mercli.results import metrics, shift
 

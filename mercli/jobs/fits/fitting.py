@@ -23,11 +23,11 @@ from mercli.fusion.calibration import temperature, uniform
 from mercli.fusion.checkpoint import Checkpoint, fingerprint
 from mercli.fusion.source import source
 from mercli.fusion.training import Epoch
-from mercli.jobs import covering
-from mercli.jobs.dataset import Data
-from mercli.jobs.planning import adjusts, balances, held_prior, schedule
-from mercli.jobs.resuming import Place
-from mercli.jobs.watching import watched
+from mercli.jobs.fits import covering
+from mercli.jobs.fits.dataset import Data
+from mercli.jobs.fits.planning import adjusts, balances, held_prior, schedule
+from mercli.jobs.fits.resuming import Place
+from mercli.jobs.fits.watching import watched
 from mercli.results import metrics, stats
 from mercli.types import Prediction, Segment
 

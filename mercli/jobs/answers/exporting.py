@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mercli import log, rundir
 from mercli.errors import DataError
-from mercli.jobs.cutting import Medium, Source, length
+from mercli.jobs.clips.cutting import Medium, Source, length
 from mercli.results.exports import clip_page, eaf, parquet, subtitles, textgrid
 from mercli.results.exports.tiers import Recording
 from mercli.types import Prediction

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mercli.errors import DataError
-from mercli.jobs import kept
-from mercli.jobs.cutting import Medium, Piece, Source, cut, length, words
-from mercli.jobs.transcripts import Finder
+from mercli.jobs.clips import kept
+from mercli.jobs.clips.cutting import Medium, Piece, Source, cut, length, words
+from mercli.jobs.clips.transcripts import Finder
 from mercli.types import Clip, Segment, Streams, StreamSettings
 
 NOT_ASKED = Source((), None, "not asked for")

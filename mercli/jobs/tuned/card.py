@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from mercli import __version__
 from mercli.config_tune import FinetuneConfig
-from mercli.jobs import dataset
-from mercli.jobs.examples import Corpora
-from mercli.jobs.tuned_encoders import CARD
+from mercli.jobs.features.tuned import CARD
+from mercli.jobs.fits import dataset
+from mercli.jobs.tuned.examples import Corpora
 from mercli.results import metrics, stats
 from mercli.rundir import plain, write_text
 

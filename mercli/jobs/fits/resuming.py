@@ -14,8 +14,8 @@ from mercli import config as configs
 from mercli import log, presets, registry, rundir
 from mercli.config import FitConfig
 from mercli.errors import ConfigError, DataError
-from mercli.jobs import planning
-from mercli.jobs.dataset import Data
+from mercli.jobs.fits import planning
+from mercli.jobs.fits.dataset import Data
 
 F = TypeVar("F", bound=FitConfig)
 FREE = ("engine", "checkpoint", "tensorboard", "runs")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mercli.config import Recipe
 from mercli.corpora.manifest import Manifest
 from mercli.errors import ConfigError
-from mercli.jobs import encoding
+from mercli.jobs.features import encoding
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mercli.jobs.cutting import STREAMS_VERSION, Piece
+from mercli.jobs.clips.cutting import STREAMS_VERSION, Piece
 from mercli.rundir import json_line, write_text
 from mercli.streams import files
 from mercli.types import Clip, Segment, StreamSettings

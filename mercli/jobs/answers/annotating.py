@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from mercli import log, rundir
 from mercli.config import PredictConfig
 from mercli.errors import ConfigError, DataError
-from mercli.jobs.cutting import Medium, Piece, Source, length
-from mercli.jobs.items import Item
+from mercli.jobs.clips.cutting import Medium, Piece, Source, length
+from mercli.jobs.clips.items import Item
 from mercli.jobs.predict import Predictor
 from mercli.results.exports.tiers import Window, windows
 from mercli.types import Prediction

@@ -15,7 +15,7 @@ from mercli.config import Choice, Recipe
 from mercli.contracts import Encoder
 from mercli.engines import devices
 from mercli.features.store import feature_key
-from mercli.jobs.cutting import STREAMS_VERSION, Piece
+from mercli.jobs.clips.cutting import STREAMS_VERSION, Piece
 from mercli.log import logger
 from mercli.types import Feature, FeatureBundle, Streams, StreamSettings
 

@@ -12,7 +12,7 @@ from typing import Any
 from mercli.config import Choice
 from mercli.contracts import Excluded
 from mercli.errors import DataError
-from mercli.jobs.transcripts import Finder, trusted
+from mercli.jobs.clips.transcripts import Finder, trusted
 from mercli.log import logger
 from mercli.rundir import json_line, write_text
 from mercli.types import Clip, Segment, Transcript, Word

@@ -17,7 +17,7 @@ from mercli.fusion.calibration import log_frequencies
 from mercli.fusion.sampling import drawn
 from mercli.fusion.source import numbered, source
 from mercli.fusion.training import Schedule
-from mercli.jobs.dataset import Data
+from mercli.jobs.fits.dataset import Data
 
 
 def ready(config: FitConfig, heads: Iterable[str]) -> None:

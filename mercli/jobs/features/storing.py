@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mercli.corpora.manifest import Manifest
 from mercli.features.store import Store
-from mercli.jobs import transcripts
-from mercli.jobs.pieces import Unit
+from mercli.jobs.clips import transcripts
+from mercli.jobs.clips.pieces import Unit
 from mercli.rundir import write_lines
 from mercli.types import FeatureBundle
 

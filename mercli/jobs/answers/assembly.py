@@ -17,7 +17,7 @@ from mercli.errors import DataError
 from mercli.fusion import bundle as bundles
 from mercli.fusion.batch import Statistics
 from mercli.fusion.calibration import nll
-from mercli.jobs import encoding
+from mercli.jobs.features import encoding
 from mercli.labels import CANONICAL, policy_name
 from mercli.types import MODALITIES
 

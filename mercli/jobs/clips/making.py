@@ -52,7 +52,7 @@ def make(reader: Any, root: Path) -> None:
     import cv2
     import numpy as np
 
-    picture = Path(__file__).parent.parent / "assets" / "made" / "face.jpg"
+    picture = Path(__file__).parents[2] / "assets" / "made" / "face.jpg"
     face = cv2.imdecode(np.frombuffer(picture.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     for clip in log.progress(plan.clips, "make clips", total=len(plan.clips)):
         if (root / clip.path).is_file():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mercli.contracts import Folds
 from mercli.corpora import splits
 from mercli.errors import ConfigError
-from mercli.jobs.dataset import CorpusData, Data
+from mercli.jobs.fits.dataset import CorpusData, Data
 from mercli.registry import near
 from mercli.types import Segment
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mercli.errors import DataError
-from mercli.jobs.answers import parts_of
+from mercli.jobs.reports.stored import parts_of
 from mercli.results import metrics, significance
 from mercli.rundir import read_lines
 from mercli.types import Prediction

@@ -9,10 +9,11 @@ from mercli import log
 from mercli.config import Recipe
 from mercli.corpora import manifest
 from mercli.errors import DataError
-from mercli.jobs import encoding, kept
-from mercli.jobs.cutting import Piece
-from mercli.jobs.kept import SHOWN
-from mercli.jobs.pieces import Unit, pieces
+from mercli.jobs.clips import kept
+from mercli.jobs.clips.cutting import Piece
+from mercli.jobs.clips.kept import SHOWN
+from mercli.jobs.clips.pieces import Unit, pieces
+from mercli.jobs.features import encoding
 from mercli.types import StreamSettings
 
 

@@ -13,7 +13,8 @@ from mercli.config import FitConfig, LocoConfig, TrainConfig
 from mercli.corpora import manifest
 from mercli.errors import ConfigError, DataError
 from mercli.fusion import bundle as bundles
-from mercli.jobs import dataset, fitting, folding, loco
+from mercli.jobs import loco
+from mercli.jobs.fits import dataset, fitting, folding
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mercli import log
 from mercli.errors import DataError
-from mercli.jobs.dataset import Data
+from mercli.jobs.fits.dataset import Data
 
 
 def tell(data: Data) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mercli import registry
 from mercli.config import Choice
 from mercli.contracts import Transcriber
-from mercli.jobs.cutting import Source
+from mercli.jobs.clips.cutting import Source
 from mercli.streams.language import guess
 from mercli.types import Segment, Transcript
 

@@ -1,0 +1,1 @@
+"""Fits: stored features joined with labels, and one head trained on them, watched, resumed and compared."""

@@ -1,0 +1,1 @@
+"""Encoders that are trained: their examples, their card, and the shipped three from their raw corpora."""
