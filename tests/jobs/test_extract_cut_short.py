@@ -133,7 +133,10 @@ def test_ctrl_c_keeps_what_was_finished_and_the_same_command_makes_the_rest(mer,
     words = ("extract", "--corpora", "one", "--data", data, *words, "--batch", "1")
     begun = notes / "begun"
     process = subprocess.Popen(
-        command(*words, "--set", "recipe.encoders.text.options.seconds=0.2"), stderr=subprocess.PIPE, text=True
+        command(*words, "--set", "recipe.encoders.text.options.seconds=0.2"),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(sent, signal.SIG_DFL),  # a shell's background jobs inherit an ignored SIGINT
     )
     while process.poll() is None and not (begun.is_file() and len(begun.read_text().split()) > extracting.CHUNK):
         time.sleep(0.05)

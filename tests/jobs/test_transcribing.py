@@ -6,9 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
+from mercli.config import Choice
 from mercli.corpora import manifest
-from mercli.jobs.clips import transcribing
+from mercli.engines import devices
+from mercli.jobs.clips import transcribing, transcripts
+from mercli.streams.whisper_asr import WhisperTranscriber
 from tests.streams.clips import make_clip
 from tests.streams.voices import silence, voice
 from tests.streams.whispers import random_checkpoint
@@ -93,3 +97,21 @@ def test_a_medium_of_many_segments_is_read_for_its_content_once(mer, root, tmp_p
     )
     prepare(mer, root, "--set", f"transcriber.options.model={model}")
     assert read == [str(root / "a.wav")]
+
+
+def test_offline_asks_no_network_for_weights(mer, root, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("mercli.streams.whisper_weights._fetch", lambda url, *_: asked.append(url))
+    prepare(mer, root, "--offline")
+    assert not asked
+
+
+def test_a_transcriber_with_a_network_has_the_threads_of_its_process_and_gives_them_back(root, monkeypatch):
+    held = []
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setattr(WhisperTranscriber, "transcribe", lambda *_: held.append(torch.get_num_threads()))
+    devices.one_thread("cpu")
+    transcripts.Finder(Choice(name="whisper"), "cpu").of(next(root.glob("*.wav")))
+    assert (held, torch.get_num_threads()) == ([3], 1)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mercli.cli.listing import show_json, show_table
-from mercli.cli.options import Command, Data, Json, Plugin, Quiet, Set, Verbose, say
+from mercli.cli.options import Command, Data, Json, Offline, Plugin, Quiet, Set, Verbose, say
 from mercli.errors import DataError, PartialError
 
 SHOWN = 12
@@ -49,6 +49,7 @@ def prepare(
     set_: Set = None,
     data: Data = None,
     json: Json = False,
+    offline: Offline = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
     plugin: Plugin = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from mercli import registry
 from mercli.config import Choice
 from mercli.contracts import Transcriber
+from mercli.engines import devices
 from mercli.jobs.clips.cutting import Source
 from mercli.streams.language import guess
 from mercli.types import Segment, Transcript
@@ -25,16 +27,20 @@ NOT_FOUND = "no transcript found or made"
 class Finder:
     """Finds what is said in a medium; the last answer is kept, since the segments of a clip come together."""
 
-    def __init__(self, choice: Choice, device: str = "cpu") -> None:
-        own = {"device": device} if "device" in registry.get("transcribers", choice.name).options() else {}
+    def __init__(self, choice: Choice, device: str | None = None) -> None:
+        """Build the transcriber; one with a network runs on ``device`` (``None``: where it likes best)."""
+        hears = "device" in registry.get("transcribers", choice.name).options()
+        own = {"device": device} if hears and device else {}
         self.transcriber: Transcriber = registry.build("transcribers", choice.name, options={**own, **choice.options})
         self.name = choice.name
+        self._threads = partial(devices.many_threads, device) if hears and device else nullcontext
         self._last: tuple[Path, Transcript | None] | None = None
 
     def of(self, path: Path) -> Transcript | None:
         """Return the transcript of a medium, or ``None`` where there is none to be had."""
         if self._last is None or self._last[0] != path:
-            self._last = (path, self.transcriber.transcribe(path, _audio(path)))
+            with self._threads():
+                self._last = (path, self.transcriber.transcribe(path, _audio(path)))
         return self._last[1]
 
     @property
