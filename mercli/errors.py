@@ -6,6 +6,8 @@ Exit codes are part of the interface (docs/exit-codes.md); only ``cli/app.py`` t
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where a disk, a quota or the limit on a file's size is reached."""
@@ -37,6 +39,10 @@ class DataError(MerError):
     exit_code = 4
 
 
+class CheckpointError(DataError):
+    """A checkpoint that a training cannot go on from."""
+
+
 class PluginError(MerError):
     """A plugin that is unknown, broken or cannot run here."""
 
@@ -55,3 +61,18 @@ class PartialError(MerError):
     """The command finished, and some units failed; ``failures.jsonl`` or the output says which and why."""
 
     exit_code = 6
+
+
+@contextmanager
+def foreign(message: str) -> Iterator[None]:
+    """Turn whatever another library's reader stumbles over into a ``DataError``: the message, and what it said first.
+
+    Such readers have errors of their own for torn files, unknown types and unsafe pickles, or none that is theirs.
+    """
+    try:
+        yield
+    except MerError:
+        raise
+    except Exception as fault:
+        said = next((line.strip() for line in str(fault).splitlines() if line.strip()), type(fault).__name__)
+        raise DataError(f"{message}: {said}") from fault

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mercli.errors import ConfigError, DataError
+from mercli.errors import ConfigError, DataError, foreign
 from mercli.features import hub
 from mercli.features.hub import CONFIG, Pin
 
@@ -53,13 +53,10 @@ def load(
     folder = hub.folder(model, revision, (CONFIG, *needed), extra, weights=True)
     files = hub.weights_in(folder)
     hub.held_to(pin, files)
-    try:
-        with quiet():
-            whole, told = AutoModel.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
-            )
-    except Exception as fault:  # torn files, unknown types and unsafe pickles each have errors of their own
-        raise DataError(f"'{model}' cannot be loaded: {first_line(fault)}") from fault
+    with foreign(f"'{model}' cannot be loaded"), quiet():
+        whole, told = AutoModel.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
+        )
     network = _part(whole, part)
     lacking = _lacking(whole, network, told["missing_keys"])
     if fatal := [name for name in lacking if not re.search(POOLER, name)]:
@@ -91,12 +88,8 @@ def helper(kind: str, folder: Path) -> Any:
     """Return what prepares a model's input (``kind``: ``AutoTokenizer`` ...) from its folder; raises ``DataError``."""
     import transformers
 
-    try:
-        with quiet():
-            return getattr(transformers, kind).from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as fault:  # each kind has errors of its own
-        what = kind.removeprefix("Auto")
-        raise DataError(f"'{folder}' holds no {what} that can be read: {first_line(fault)}") from fault
+    with foreign(f"'{folder}' holds no {kind.removeprefix('Auto')} that can be read"), quiet():
+        return getattr(transformers, kind).from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def output(network: Any, layer: int, **inputs: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -123,11 +116,6 @@ def averaged(states: Tensor, real: Tensor) -> Tensor:
     """Return the mean (B, D) of the rows of ``states`` (B, L, D) that are ``real`` (B, L)."""
     weight = real.to(states.dtype).unsqueeze(-1)
     return (states * weight).sum(1) / weight.sum(1).clamp(min=1)
-
-
-def first_line(fault: Exception) -> str:
-    """Return the first line of what a stranger's error says, or its kind where it says nothing."""
-    return next(iter(str(fault).strip().splitlines()), type(fault).__name__)
 
 
 @contextmanager

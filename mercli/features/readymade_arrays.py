@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mercli.contracts import TrainedOn
-from mercli.errors import ConfigError, DataError
+from mercli.errors import ConfigError, DataError, foreign
 from mercli.types import Feature, Modality, Streams, StreamSettings
 
 GIGABYTE = 1 << 30
@@ -145,11 +145,8 @@ class Files:
         return self._array(next(iter(self.paths.values())))
 
     def _array(self, path: Path) -> NDArray[Any]:
-        try:
+        with foreign(f"'{path}' cannot be read as features"):
             found = self.read(path)
-        except Exception as fault:  # readers let anything out that junk makes them stumble over
-            why = next(iter(str(fault).splitlines()), type(fault).__name__)
-            raise DataError(f"'{path}' cannot be read as features: {why}") from fault
         return chosen(path, found, self.key)
 
 

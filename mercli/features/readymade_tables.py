@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mercli.errors import ConfigError, DataError
+from mercli.errors import ConfigError, DataError, foreign
 from mercli.features.readymade_arrays import READERS, chosen, fingerprint, parts
 
 NUMBERED = re.compile(r"row(\d+)")
@@ -98,10 +98,8 @@ def _cells(path: Path, columns: Sequence[str], ids: str | None) -> tuple[NDArray
 
 
 def _frame(path: Path) -> Any:
-    try:
+    with foreign(f"'{path}' cannot be read as a table"):
         return FRAMES[path.suffix.lower()](path)
-    except Exception as fault:  # pandas and its engines each have errors of their own
-        raise DataError(f"'{path}' cannot be read as a table: {str(fault).splitlines()[0]}") from fault
 
 
 def _block(path: Path, column: str, cells: Sequence[Any]) -> NDArray[Any]:

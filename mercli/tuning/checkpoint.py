@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mercli.errors import DataError
+from mercli.errors import DataError, foreign
 from mercli.features import hub
-from mercli.features.hf_models import UNUSED, first_line, quiet
+from mercli.features.hf_models import UNUSED, quiet
 from mercli.features.hub import CONFIG
 
 
@@ -36,25 +36,20 @@ def classifier(
     import transformers
 
     folder = hub.folder(model, revision, (CONFIG,), files, weights=True)
-    try:
-        with quiet():
-            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            order = order_of(model, config, classes, reset)
-            config.num_labels = len(order)
-            config.id2label, config.label2id = dict(enumerate(order)), {name: i for i, name in enumerate(order)}
-            network, told = getattr(transformers, auto).from_pretrained(
-                folder,
-                config=config,
-                local_files_only=True,
-                trust_remote_code=False,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-    except DataError:
-        raise
-    except Exception as fault:  # torn files, unknown types and unsafe pickles each have errors of their own
-        raise DataError(f"'{model}' cannot be loaded for classification: {first_line(fault)}") from fault
+    with foreign(f"'{model}' cannot be loaded for classification"), quiet():
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        order = order_of(model, config, classes, reset)
+        config.num_labels = len(order)
+        config.id2label, config.label2id = dict(enumerate(order)), {name: i for i, name in enumerate(order)}
+        network, told = getattr(transformers, auto).from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
     body = f"{network.base_model_prefix}."
     torn = [name for name in told["missing_keys"] if name.startswith(body) and not re.search(UNUSED, name)]
     pooled = [name for name in torn if "pooler" not in name]

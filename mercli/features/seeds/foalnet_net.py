@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mercli.errors import DataError
+from mercli.errors import DataError, foreign
 from mercli.features import hub
-from mercli.features.hf_models import first_line, quiet
+from mercli.features.hf_models import quiet
 from mercli.features.hub import Pin
 
 if TYPE_CHECKING:
@@ -112,13 +112,10 @@ def _loaded(kind: Any, model: str, revision: str | None, pin: Pin, family: str) 
     found = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
     if not found.startswith(family):
         raise DataError(f"'{model}' is a model of type '{found}', expected {family}")
-    try:
-        with quiet():
-            network, told = kind.from_pretrained(
-                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-            )
-    except Exception as fault:  # torn files, unknown types and unsafe pickles each have errors of their own
-        raise DataError(f"'{model}' cannot be loaded: {first_line(fault)}") from fault
+    with foreign(f"'{model}' cannot be loaded"), quiet():
+        network, told = kind.from_pretrained(
+            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+        )
     # the mask's embedding only serves training, and configs differ in whether it exists
     lacking = sorted(name for name in told["missing_keys"] if not name.endswith("masked_spec_embed"))
     if lacking:
