@@ -14,7 +14,7 @@ from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded, Facts
 from mercli.corpora.csvs import decode
-from mercli.corpora.listed import place, pure, usable
+from mercli.corpora.listed import listing, place, pure, usable
 from mercli.corpora.media import claim, walk
 from mercli.corpora.splits import SPELLINGS
 from mercli.errors import DataError
@@ -125,18 +125,9 @@ class Annotations:
                 yield from self._clip(identity, item, home)
 
     def _file(self, root: Path) -> Path:
-        if root.is_file():
-            return root
-        if self.file is not None:
-            return root / self.file
-        found = [path for path in walk(root) if path.suffix.lower() == ".txt" and _is_list(path)]
-        if len(found) != 1:
-            names = ", ".join(path.relative_to(root).as_posix() for path in found[:5]) or "none"
-            raise DataError(
-                f"'{root}' holds {len(found)} files of lines {FIELDS} ({names}), expected one",
-                "mer prepare --corpus annotations --set file=annotations.txt",
-            )
-        return found[0]
+        found = (path for path in walk(root) if path.suffix.lower() == ".txt" and _is_list(path))
+        hint = "mer prepare --corpus annotations --set file=annotations.txt"
+        return listing(root, self.file, found, f"files of lines {FIELDS}", hint)
 
     def _lines(self, path: Path) -> Iterator[_Line | Excluded]:
         for number, line in enumerate(decode(path).split("\n"), start=1):

@@ -13,6 +13,7 @@ from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded, Facts
 from mercli.corpora.csvs import records, require
+from mercli.corpora.listed import listing
 from mercli.corpora.media import refuse_pointer, walk
 from mercli.corpora.splits import NAMES, SPELLINGS
 from mercli.errors import DataError
@@ -123,16 +124,9 @@ class FeaturesTable:
             yield self._segment(identity, row)
 
     def _table(self, root: Path) -> Path:
-        if self.file is not None:
-            return root / self.file
-        found = [root] if root.is_file() else [p for p in walk(root, depth=0) if p.suffix.lower() in ENDINGS]
-        if len(found) != 1:
-            names = ", ".join(path.name for path in found) or "none"
-            raise DataError(
-                f"'{root}' holds {len(found)} tables ({names}), expected one xlsx, csv or parquet",
-                "mer prepare --corpus table --set file=NAME.xlsx",
-            )
-        return found[0]
+        found = (path for path in walk(root, depth=0) if path.suffix.lower() in ENDINGS)
+        hint = "mer prepare --corpus table --set file=NAME.xlsx"
+        return listing(root, self.file, found, "tables", hint, "one xlsx, csv or parquet")
 
     def _rows(self, path: Path) -> Rows:
         """Stream the rows by column, each with its number from 0; an xlsx's blank rows count."""

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from mercli.corpora.media import kind, missing
+from mercli.errors import DataError
+
+
+def listing(root: Path, file: str | None, found: Iterable[Path], what: str, hint: str, expected: str = "one") -> Path:
+    """Return the file that lists a corpus: the root where it is one, ``file`` below it, else the only one ``found``.
+
+    Raises ``DataError`` where none or several are found; ``what`` they are, in the plural.
+    """
+    if root.is_file():
+        return root
+    if file is not None:
+        return root / file
+    every = list(found)
+    if len(every) != 1:
+        names = ", ".join(path.relative_to(root).as_posix() for path in every[:5]) or "none"
+        raise DataError(f"'{root}' holds {len(every)} {what} ({names}), expected {expected}", hint)
+    return every[0]
 
 
 def pure(text: str) -> PurePath:

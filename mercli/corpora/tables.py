@@ -9,6 +9,7 @@ from typing import Any
 
 from mercli.contracts import CorpusReader, Excluded, Facts
 from mercli.corpora.csvs import records, require
+from mercli.corpora.listed import listing
 from mercli.corpora.media import claim, clip, is_pointer, kind, walk
 from mercli.corpora.splits import NAMES, SPELLINGS
 from mercli.errors import ConfigError, DataError
@@ -117,15 +118,8 @@ class Table:
             yield self._segment(f"{name}/{identity}/{turn}", identity, row)
 
     def _table(self, root: Path) -> Path:
-        if self.file is not None:
-            return root / self.file
-        found = [root] if root.is_file() else [p for p in walk(root, depth=0) if p.suffix.lower() in (".csv", ".tsv")]
-        if len(found) != 1:
-            names = ", ".join(p.name for p in found) or "none"
-            raise DataError(
-                f"'{root}' holds {len(found)} csvs ({names}), expected one", "mer prepare --set file=NAME.csv"
-            )
-        return found[0]
+        found = (path for path in walk(root, depth=0) if path.suffix.lower() in (".csv", ".tsv"))
+        return listing(root, self.file, found, "csvs", "mer prepare --set file=NAME.csv")
 
     def _rows(self, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         """Yield each row with its line, by the names of the options; columns that the csv lacks are absent."""
