@@ -1,8 +1,8 @@
 """Bundles: all that ``predict`` needs, and a refusal of features made otherwise.
 
 A folder: ``bundle.json`` (label scheme, policy, extraction recipe, encoder keys, priors, data card),
-``head.safetensors`` (weights and feature statistics), ``README.md`` (model card), ``checksums.json``. Or one zip of
-these files (``.mer``).
+``head.safetensors`` (weights and feature statistics), ``README.md`` (model card), ``checksums.json``. An ONNX bundle
+has ``head.onnx`` instead, and a graph for every encoder that could be one. Or one zip of these files (``.mer``).
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from mercli import registry
 from mercli.config import Recipe
 from mercli.errors import ConfigError, DataError
-from mercli.fusion import dialogues, packed
+from mercli.fusion import dialogues, packed, readout
 from mercli.fusion.batch import Examples, Statistics, collate, subset_of
-from mercli.fusion.calibration import uniform
 from mercli.fusion.packed import HINT, NAMED, SUMS
 from mercli.rundir import atomic, plain, write_text
 from mercli.types import FeatureBundle, LabelScheme
@@ -34,7 +33,9 @@ FORMAT = 1
 class BundleCard:
     """What a bundle says of itself; written as ``bundle.json``.
 
-    ``held_prior``: the class frequencies (K,) that the head's logits hold where nothing balanced its training.
+    ``temperature`` is that of all classes; ``temperatures`` (K,) are each label's, where many may hold. ``held_prior``:
+    the class frequencies (K,) that the head's logits hold where nothing balanced its training. ``graphs``
+    {part: precision}: what of an ONNX bundle is a graph.
     """
 
     name: str
@@ -49,16 +50,22 @@ class BundleCard:
     trained_on: Sequence[Mapping[str, Any]]
     facts: Mapping[str, Any] = field(default_factory=dict)
     held_prior: tuple[float, ...] = ()
+    temperatures: tuple[float, ...] = ()
+    graphs: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A loaded bundle: its card, its head ready to predict, and the statistics of its features."""
+    """A loaded bundle: its card, its head ready to predict, and the statistics of its features.
+
+    ``graphs`` {modality: ONNX}: what computes in the place of encoders' networks.
+    """
 
     card: BundleCard
     head: Any
     stats: Statistics
+    graphs: Mapping[str, bytes] = field(default_factory=dict)
 
     def log_probabilities(
         self,
@@ -66,7 +73,7 @@ class Bundle:
         modalities: Sequence[str] | None = None,
         talk: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float64]:
-        """Return calibrated uniform-prior log-probabilities (N, K), with only ``modalities`` present when given.
+        """Return the calibrated numbers (N, K) of ``readout``, with only ``modalities`` present when given.
 
         ``talk`` (N, 3): the segments' dialogues, as ``fusion.dialogues`` has them; each is alone without it.
         """
@@ -80,7 +87,8 @@ class Bundle:
         self.head.eval()
         with torch.inference_mode():
             logits = self.head(batch).logits.double().numpy()
-        return uniform(logits, self.card.temperature, self.card.held_prior)
+        temperature = self.card.temperatures or self.card.temperature
+        return readout.calibrated(logits, self.card.scheme, temperature, self.card.held_prior)
 
     def log_prior(self, name: str) -> NDArray[np.float64] | None:
         """Return the log of a prior (K,) the bundle knows, ``None`` for uniform; raises ``DataError`` otherwise."""
@@ -119,7 +127,8 @@ class InDialogue(Bundle):
 def in_dialogue(bundle: Bundle, features: Sequence[FeatureBundle]) -> list[InDialogue]:
     """Return a bundle that answers for each of the consecutive segments of one dialogue."""
     known: dict[tuple[str, ...] | None, NDArray[np.float64]] = {}
-    return [InDialogue(bundle.card, bundle.head, bundle.stats, features, row, known) for row in range(len(features))]
+    held = (bundle.card, bundle.head, bundle.stats, bundle.graphs)
+    return [InDialogue(*held, features, row, known) for row in range(len(features))]
 
 
 def save(folder: Path, card: BundleCard, head: Any, stats: Statistics, readme: str) -> None:
@@ -138,9 +147,22 @@ def save(folder: Path, card: BundleCard, head: Any, stats: Statistics, readme: s
         tensors |= {f"{kind}.{m}": torch.from_numpy(np.ascontiguousarray(v)) for m, v in table.items()}
     with atomic(folder / "head.safetensors") as part:
         save_file(tensors, part)
+    _seal(folder, card, readme, NAMED)
+
+
+def save_graphs(folder: Path, card: BundleCard, graphs: Mapping[str, bytes], readme: str) -> None:
+    """Write an ONNX bundle of graphs by part (``head``, modalities)."""
+    files = {f"{part}{packed.GRAPH}": content for part, content in graphs.items()}
+    for name, content in files.items():
+        with atomic(folder / name) as part:
+            part.write_bytes(content)
+    _seal(folder, card, readme, ("bundle.json", *files, "README.md"))
+
+
+def _seal(folder: Path, card: BundleCard, readme: str, names: Sequence[str]) -> None:
     write_text(folder / "bundle.json", json.dumps(plain(card), indent=2, ensure_ascii=False) + "\n")
     write_text(folder / "README.md", readme)
-    sums = {name: sha256((folder / name).read_bytes()) for name in NAMED}
+    sums = {name: sha256((folder / name).read_bytes()) for name in names}
     write_text(folder / SUMS, json.dumps(sums, indent=2) + "\n")
 
 
@@ -166,6 +188,8 @@ def load(path: Path) -> Bundle:
     for name in damaged(path, files):
         raise DataError(f"bundle '{path}' is damaged: '{name}' is not the file that was written", HINT)
     card = read_card(path, files)
+    if card.graphs:
+        return of_graphs(card, {part: _graph(path, files, part) for part in ("head", *card.graphs)})
     try:
         head, stats = _weights(path, card, files["head.safetensors"])
     except ConfigError as fault:
@@ -176,7 +200,9 @@ def load(path: Path) -> Bundle:
 def damaged(path: Path, files: Mapping[str, bytes]) -> list[str]:
     """Return the names of files that are missing, or are not those that the checksums were written for."""
     sums = _object(path, files, SUMS)
-    return [name for name in NAMED if name not in files or sha256(files[name]) != sums.get(name)]
+    graphs = [name for name in packed.GRAPHS if name in files or name in sums]
+    names = [name for name in NAMED if not graphs or name != "head.safetensors"]
+    return [name for name in (*names, *graphs) if name not in files or sha256(files[name]) != sums.get(name)]
 
 
 def _object(folder: Path, files: Mapping[str, bytes], name: str) -> dict[str, Any]:
@@ -209,6 +235,21 @@ def read_card(folder: Path, files: Mapping[str, bytes]) -> BundleCard:
     if not {"name", "version", "options"} <= set(card.head):
         raise DataError(f"bundle '{folder}' does not tell name, version and options of its head", HINT)
     return card
+
+
+def _graph(folder: Path, files: Mapping[str, bytes], part: str) -> bytes:
+    name = f"{part}{packed.GRAPH}"
+    if name not in files:
+        raise DataError(f"bundle '{folder}' tells of a graph '{name}', which is not there", HINT)
+    return files[name]
+
+
+def of_graphs(card: BundleCard, graphs: Mapping[str, bytes]) -> Bundle:
+    """Return the ONNX bundle of graphs by part; its head takes features as encoders make them."""
+    from mercli.fusion.exported import GraphHead
+
+    others = {part: content for part, content in graphs.items() if part != "head"}
+    return Bundle(card, GraphHead(graphs["head"], card.dims), Statistics.unchanging(card.dims), others)
 
 
 def _weights(folder: Path, card: BundleCard, content: bytes) -> tuple[Any, Statistics]:

@@ -12,10 +12,15 @@ from pathlib import Path
 
 from mercli.errors import DataError
 from mercli.rundir import atomic
+from mercli.types import MODALITIES
 
 SUFFIX = ".mer"
 NAMED = ("bundle.json", "head.safetensors", "README.md")
 SUMS = "checksums.json"
+GRAPH = ".onnx"
+GRAPHS = tuple(f"{part}{GRAPH}" for part in ("head", *MODALITIES))
+"""What an ONNX bundle may hold in the place of ``head.safetensors``."""
+HOLDS = (*NAMED, *GRAPHS, SUMS)
 HINT = "give a folder that mer train wrote (runs/.../bundle), a .mer file of mer bundle pack, or 'embedded'"
 MOST_TEXT = 64 << 20
 MOST_WEIGHTS = 8 << 30
@@ -42,7 +47,7 @@ def _inner(path: Path) -> str | None:
 
 def _loose(path: Path) -> dict[str, bytes]:
     found = {}
-    for name in (*NAMED, SUMS):
+    for name in HOLDS:
         file = path / name
         if file.is_file():
             _check_size(path, name, file.stat().st_size)
@@ -66,8 +71,8 @@ def _zipped(path: Path) -> dict[str, bytes]:
 def _check(path: Path, member: zipfile.ZipInfo) -> None:
     """Raise ``DataError`` for a member that ``write`` would not have made."""
     name = member.filename
-    if name not in (*NAMED, SUMS):
-        raise DataError(f"bundle '{path}' holds '{name}', expected {', '.join((*NAMED, SUMS))} only", HINT)
+    if name not in HOLDS:
+        raise DataError(f"bundle '{path}' holds '{name}', expected {', '.join(HOLDS)} only", HINT)
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         raise DataError(f"bundle '{path}': '{name}' is a link or another special file, expected a plain one", HINT)
@@ -79,7 +84,7 @@ def _check(path: Path, member: zipfile.ZipInfo) -> None:
 
 
 def _check_size(path: Path, name: str, size: int) -> None:
-    most = MOST_WEIGHTS if name.endswith(".safetensors") else MOST_TEXT
+    most = MOST_WEIGHTS if name.endswith((".safetensors", GRAPH)) else MOST_TEXT
     if size > most:
         raise DataError(f"bundle '{path}': '{name}' has {size} bytes, expected at most {most}", HINT)
 

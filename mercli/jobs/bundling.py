@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from mercli.config import Recipe
-from mercli.errors import ConfigError, DataError, MerError
+from mercli.errors import ConfigError, DataError, MerError, MissingExtra
 from mercli.fusion import bundle as bundles
 from mercli.fusion import packed
-from mercli.jobs.features import encoding
+from mercli.jobs.features import encoding, graphs
 from mercli.jobs.predict import bundle_folder
 
 
@@ -52,14 +52,17 @@ def verify(name: str) -> Checked:
     path = bundle_folder(name)
     files = packed.read(path)
     faults = [f"'{file}' is not the file that was written" for file in bundles.damaged(path, files)]
+    obstacles = []
     try:
         card = bundles.read_card(path, files)
         if not faults:
             faults += _numbers(bundles.load(path))
+    except MissingExtra as fault:
+        obstacles.append(f"head: {fault.message}")
     except MerError as fault:
         return Checked(name, None, (*faults, fault.message), (), {})
-    encoders = {m: _encoder(card, m) for m in card.dims}
-    obstacles = [f"{m}: {found['why']}" for m, found in encoders.items() if not found["usable"]]
+    encoders = {m: _encoder(card, m, files.get(f"{m}{packed.GRAPH}")) for m in card.dims}
+    obstacles += [f"{m}: {found['why']}" for m, found in encoders.items() if not found["usable"]]
     return Checked(name, card.name, tuple(faults), tuple(obstacles), encoders)
 
 
@@ -72,16 +75,20 @@ def _numbers(bundle: bundles.Bundle) -> Iterator[str]:
         for modality, values in table.items():
             if not np.isfinite(values).all() or (kind == "std" and not (values > 0).all()):
                 yield f"the {kind} of {modality} features has values that nothing can be scaled by"
-    if not 0 < bundle.card.temperature < float("inf"):
-        yield f"the temperature is {bundle.card.temperature}, expected a number above 0"
+    for temperature in (bundle.card.temperature, *bundle.card.temperatures):
+        if not 0 < temperature < float("inf"):
+            yield f"the temperature is {temperature}, expected a number above 0"
     for name, prior in bundle.card.priors.items():
         values = np.asarray(prior)
         if values.shape != (len(bundle.card.scheme.names),) or not (values > 0).all() or abs(values.sum() - 1) > 1e-3:
             yield f"the prior '{name}' is no distribution over {len(bundle.card.scheme.names)} classes"
 
 
-def _encoder(card: bundles.BundleCard, modality: str) -> dict[str, Any]:
-    """Return whether one encoder of the recipe can be built here and makes the features the head was trained on."""
+def _encoder(card: bundles.BundleCard, modality: str, graph: bytes | None) -> dict[str, Any]:
+    """Return whether one encoder of the recipe can be built here and makes the features the head was trained on.
+
+    ``graph``: what an ONNX bundle has in the place of its network.
+    """
     choice = Recipe.model_validate(card.recipe).encoders.get(modality)  # type: ignore[call-overload]
     found = {"name": choice.name if choice else None, "key": card.keys.get(modality), "usable": False, "hint": None}
     try:
@@ -92,6 +99,8 @@ def _encoder(card: bundles.BundleCard, modality: str) -> dict[str, Any]:
         dim = built.encoders[modality].dim
         if dim != card.dims[modality]:
             raise DataError(f"'{choice.name}' makes {dim} numbers, and the head takes {card.dims[modality]}")
+        if graph is not None:
+            graphs.installed(built, {modality: graph})
     except MerError as fault:
         return {**found, "why": fault.message, "hint": fault.hint}
     return {**found, "usable": True, "why": None}

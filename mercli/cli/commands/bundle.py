@@ -1,9 +1,9 @@
-"""``mer bundle show | verify | pack | import``: trained models as files."""
+"""``mer bundle show | verify | pack | import | export``: trained models as files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,18 +11,22 @@ from mercli.cli.listing import show_json, show_table
 from mercli.cli.options import Command, Json, Plugin, Quiet, Set, Verbose, out, say
 from mercli.errors import DataError
 
+if TYPE_CHECKING:
+    from mercli.jobs.export import Part
+
 Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, a .mer file, or 'embedded'.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group to the application."""
     group = typer.Typer(
-        help="Look at bundles, check them, pack them into one file, import others.", no_args_is_help=True
+        help="Look at bundles, check them, pack them into one file, import others, export.", no_args_is_help=True
     )
     group.command("show", cls=Command)(show)
     group.command("verify", cls=Command)(verify)
     group.command("pack", cls=Command)(pack)
     group.command("import", cls=Command)(import_)
+    group.command("export", cls=Command)(export)
     app.add_typer(group, name="bundle")
 
 
@@ -48,12 +52,14 @@ def _rows(found: dict[str, Any]) -> list[list[str]]:
         ["name", found["name"]],
         ["classes", f"{', '.join(scheme['names'])} ({scheme['name']}, {found['policy']})"],
         ["head", f"{found['head']['name']} {_pairs(found['head']['options'])}"],
-        ["temperature", f"{found['temperature']:.4g}"],
+        ["temperature", ", ".join(f"{one:.4g}" for one in found["temperatures"] or [found["temperature"]])],
     ]
     for modality, dim in found["dims"].items():
         choice = recipe["encoders"].get(modality) or {"name": "none", "options": {}}
         told = f"{choice['name']} {_pairs(choice.get('options') or {})}".strip()
         rows.append([modality, f"{told}, {dim} numbers, features {found['keys'].get(modality)}"])
+    if found["graphs"]:
+        rows.append(["ONNX graphs", _pairs(found["graphs"])])
     rows.append(["recipe", _pairs({key: value for key, value in recipe.items() if key != "encoders"})])
     rows += [[f"prior {name}", ", ".join(f"{p:.3f}" for p in values)] for name, values in found["priors"].items()]
     rows.append(["trained on", ", ".join(f"{use['corpus']} ({use['split']})" for use in found["trained_on"])])
@@ -154,3 +160,52 @@ def import_(
         say(f"{modality}: the checkpoint's own encoder, '{place}'")
     say(f"{made.name}: {', '.join(made.classes)}")
     out(str(made.bundle))
+
+
+def export(
+    bundle: Bundle,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="The new bundle's folder.")],
+    format_: Annotated[str, typer.Option("--format", metavar="onnx", help="Of the networks' files (onnx).")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="Encoders in 8 bits: smaller, faster, nearly the same.")] = False,
+    clips: Annotated[
+        list[str] | None,
+        typer.Option("--clips", metavar="FILE...", help="Also compare, and measure ranges for 8 bits, on these."),
+    ] = None,
+    allow_drift: Annotated[
+        bool, typer.Option("--allow-drift", help="Write it although a graph's features are not its network's.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+    plugin: Plugin = None,
+) -> None:
+    """Write a bundle's networks as ONNX graphs, and tell how near they come and how fast they are.
+
+    The result is a bundle, which `mer predict --model` takes as it is; what prepares the networks' input stays.
+
+    Example: mer bundle export embedded -o small --format onnx --int8
+    """
+    from mercli.jobs import export as exporting
+
+    if format_ != "onnx":
+        raise typer.BadParameter(f"'{format_}' is unknown, expected onnx", param_hint="--format")
+    made = exporting.export(bundle, Path(output), shrink=int8, clips=clips or (), allow_drift=allow_drift)
+    if json:
+        show_json(made)
+        return
+    columns = ["part", "network", "in", "MB", "cosine", "difference", "speed"]
+    show_table(columns, [[name, *_part(part)] for name, part in made.parts.items()], right=(3, 4, 5, 6))
+    for name, part in made.parts.items():
+        if part.why:
+            say(f"{name}: stays in torch: {part.why}")
+    say(f"the same label on {made.same} of {made.windows} windows")
+    say(f"{made.name}: written to '{made.bundle}'")
+
+
+def _part(part: Part) -> list[str]:
+    if part.cosine is None or part.difference is None:
+        return [part.name, part.precision, "", "", "", ""]
+    speed = "" if part.faster is None else f"{part.faster:.1f}x"
+    return [
+        part.name, part.precision, f"{part.bytes / 1e6:.2f}", f"{part.cosine:.5f}", f"{part.difference:.1e}", speed
+    ]  # fmt: skip

@@ -113,7 +113,7 @@ class AudioMember(nn.Module):
 
     def forward(self, mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, 7) and embedding (B, 384) of ``mel`` (B, 64, T), 0 from ``frames`` (B,) >= 8 on."""
-        lengths = -(-frames // 2)
+        lengths = (frames + 1) // 2  # a graph rounds what is below zero towards it
         maps = _hide(self.stem(mel.unsqueeze(1).contiguous(memory_format=torch.channels_last)), lengths)
         for stage in self.stages:
             maps, lengths = stage(maps, lengths)

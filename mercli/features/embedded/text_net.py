@@ -64,12 +64,18 @@ class TextNet(nn.Module):
         The embedding holds each corpus's correction (5 x 7) and the log-probability of each register (5).
         """
         weights = F.dropout(self._weights(ids, counts, offsets), self.dropout, self.training)
-        sums = self.table(ids, offsets, per_sample_weights=weights) + self.bias
+        return self._mixed(self.table(ids, offsets, per_sample_weights=weights) + self.bias)
+
+    def _mixed(self, sums: Tensor) -> tuple[Tensor, Tensor]:
         shared, experts, register = sums.split([CLASSES, EXPERTS, len(CORPORA)], 1)
         experts = experts * (RESIDUAL if self.training else RESIDUAL * TRUST)
         told = register.log_softmax(1)
         mixed = (told.detach().exp()[:, :, None] * experts.view(-1, len(CORPORA), CLASSES)).sum(1)
         return (shared + mixed) * self.sharpness, torch.cat((experts, told), 1)
+
+    def as_graph(self) -> TextGraph:
+        """Return the same function in operations that ONNX has."""
+        return TextGraph(self).eval().requires_grad_(False)
 
     def _weights(self, ids: Tensor, counts: Tensor, offsets: Tensor) -> Tensor:
         weights = (1 + counts.log()) * self.idf[ids]
@@ -77,6 +83,31 @@ class TextNet(nn.Module):
         place = torch.repeat_interleave(torch.arange(len(offsets), device=ids.device), ends - offsets)
         lengths = weights.new_zeros(len(offsets)).index_add_(0, place, weights.square()).sqrt()
         return weights / lengths.clamp_min(1e-6)[place]
+
+
+class TextGraph(TextNet):
+    """``TextNet`` in operations that ONNX has, its table in int8 as a weights file holds it."""
+
+    def __init__(self, network: TextNet) -> None:
+        super().__init__()
+        state = network.state_dict()
+        self.load_state_dict(state)
+        held = packed({"table.weight": state["table.weight"]})
+        self.register_buffer("rows", held["table.int8"])
+        self.register_buffer("scale", held["table.scale"].float())
+        self.rows: Tensor
+        self.scale: Tensor
+
+    def forward(self, ids: Tensor, counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what ``TextNet`` does; a text's sums are a product with which n-grams (N,) are its own (B, N)."""
+        place = torch.arange(ids.shape[0])
+        began = place[None] >= offsets[:, None]
+        after = torch.cat((began[1:], torch.zeros_like(began[:1])))
+        own = (began & ~after).float()
+        weights = (1 + counts.log()) * self.idf[ids]
+        lengths = (own @ weights.square()[:, None]).sqrt().clamp_min(1e-6)
+        rows = self.rows[ids].float() * self.scale[ids][:, None]
+        return self._mixed(own @ (rows * weights[:, None]) / lengths + self.bias)
 
 
 def packed(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -89,6 +120,11 @@ def packed(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the float32 state dict that ``packed`` gave; raises ``KeyError`` where the table is missing."""
+    """Return the float32 state dict that ``packed`` gave, or one whose table is whole as it is.
+
+    Raises ``KeyError`` where the table is missing.
+    """
+    if "table.weight" in tensors:
+        return {key: value.float() for key, value in tensors.items()}
     rest = {key: value.float() for key, value in tensors.items() if not key.startswith("table.")}
     return {**rest, "table.weight": tensors["table.int8"].float() * tensors["table.scale"].float()[:, None]}
