@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
 from mercli.config import Config
-from mercli.types import Modality
+from mercli.config_fit import Distill
+from mercli.types import MODALITIES, Modality
 
+RESNETS = {
+    "resnet18": ("basic", (2, 2, 2, 2)), "resnet34": ("basic", (3, 4, 6, 3)), "resnet50": ("bottleneck", (3, 4, 6, 3)),
+}  # fmt: skip
+"""Torchvision's: the kind of their blocks, and how many each stage has."""
+OURS = {
+    "smil-audio": "audio", "smil-face": "face",
+    **{f"embedded-{modality}": modality for modality in MODALITIES}, **dict.fromkeys(RESNETS, "face"),
+}  # fmt: skip
+"""Networks that are begun with by name (``NAME:WHAT`` with weights), and what they read."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -18,7 +28,8 @@ class Augment(BaseModel, frozen=True, extra="forbid"):
     Sound: ``pace`` is the most that speed changes by, ``room`` reverberates, ``band`` narrows, ``noise`` adds some;
     ``specaugment`` is the share of frames that the network itself masks (Park et al. 2019). Faces: ``flip``, ``crop``
     (down to ``1 - crop`` of the area), ``colour``, ``cutout``, ``frames`` dropped. Text: ``tokens`` hidden, and words
-    as recognisers leave them (``asr``): without case and marks, some lost, some twice.
+    as recognisers leave them (``asr``): without case and marks, some lost, some twice. Of ``embedded-audio``,
+    ``specaugment`` is the share of spectrograms with masked stretches; of ``embedded-text``, ``tokens`` are n-grams.
     """
 
     pace: float = Field(default=0.0, ge=0, le=0.5)
@@ -60,13 +71,24 @@ class TuningLoss(BaseModel, frozen=True, extra="forbid"):
     class_weights: Literal["none", "balanced"] = "none"
 
 
+class Lora(BaseModel, frozen=True, extra="forbid"):
+    """Low-rank changes to a transformer's layers in place of all their weights (Hu et al. 2021); ``rank`` 0 for none.
+
+    A change is scaled by ``alpha / rank``, ``alpha`` being twice the rank unless told; ``dropout`` is of its input.
+    """
+
+    rank: int = Field(default=0, ge=0)
+    alpha: float | None = Field(default=None, gt=0)
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
 class FinetuneConfig(Config):
     """``mer finetune``: an encoder's network learns a corpus's labels.
 
-    ``encoder``: a model of the Hugging Face hub or a folder, ``smil-audio``, ``smil-face``; ``weights`` take the place
-    of its own. ``seconds`` of sound and ``faces`` of a segment go through at once. ``freeze``: ``features`` (what lies
-    below the layers), so many layers from below, or all but the ``head``. ``exclude`` names corpora that must not be
-    heard of, as those that ``loco`` holds out.
+    ``encoder``: a model of the Hugging Face hub, a folder, or one by name (``OURS``); ``weights`` take the place of its
+    own. ``seconds`` of sound and ``faces`` of a segment go through at once. ``freeze``: ``features`` (what lies below
+    the layers), so many layers from below, or all but the ``head``. ``exclude`` names corpora that must not be heard
+    of, as those that ``loco`` holds out. ``refit``: how ``--data-root`` trains what ships inside.
     """
 
     command: ClassVar[str] = "finetune"
@@ -90,6 +112,8 @@ class FinetuneConfig(Config):
     loss: TuningLoss = TuningLoss()
     augment: Augment = Augment()
     freeze: Annotated[int, Field(ge=0)] | Literal["none", "features", "head"] = "features"
+    lora: Lora = Lora()
+    distill: Distill = Distill()
     checkpointing: bool = False
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     patience: int = Field(default=3, ge=1)
@@ -97,3 +121,4 @@ class FinetuneConfig(Config):
     device: str = "auto"
     strict: bool = False
     allow_leak: bool = False
+    refit: dict[str, Any] = Field(default_factory=dict, exclude=True)

@@ -21,6 +21,8 @@ from mercli.errors import DISK_FULL, DataError
 
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+STATES = (".pt", ".pth", ".bin", ".safetensors")
+"""How the names of files of weights end."""
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 """Where the weights of a large model are in several files, what is in which."""
 FULL = (*DISK_FULL, errno.EROFS, errno.EACCES)

@@ -21,6 +21,7 @@ class Example:
     """A labelled segment: its class index, what it is not independent of, and how its streams are read.
 
     ``size``: seconds of the segment, which batches are formed by. ``read`` raises ``DataError`` for torn streams.
+    ``soft`` (K,): the logits of a teacher, where it has an answer.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Example:
     cluster: str
     size: float
     read: Callable[[], Streams]
+    soft: Sequence[float] | None = None
 
 
 class Batches:

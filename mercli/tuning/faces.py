@@ -64,16 +64,20 @@ def varied(faces: Tensor, augment: Augment, draw: Generator) -> Tensor:
 class HfFaces(Crops):
     """Any model for image classification, its pictures prepared as its own processor does."""
 
-    plugin, place = "hf-vision", "model"
+    plugin, place, heads = "hf-vision", "model", ("classifier", "head", "fc")
 
-    def __init__(self, config: FinetuneConfig, classes: Sequence[str]) -> None:
+    def __init__(self, config: FinetuneConfig, network: Any, classes: tuple[str, ...], processor: Any) -> None:
+        self.network, self.classes, self.processor = network, classes, processor
+        super().__init__(config.faces, config.augment, side(processor))
+
+    @classmethod
+    def of_model(cls, config: FinetuneConfig, classes: Sequence[str]) -> HfFaces:
+        """Return a model of the hub or a folder; raises ``DataError`` where it is not to be had or does not fit."""
         start = classifier(
             "AutoModelForImageClassification", config.encoder, config.revision, classes, config.reset_classifier,
             (PROCESSOR,),
         )  # fmt: skip
-        self.network, self.classes, self.heads = start.network, start.classes, ("classifier", "head", "fc")
-        self.processor: Any = hf_models.helper("AutoImageProcessor", start.folder)
-        super().__init__(config.faces, config.augment, side(self.processor))
+        return cls(config, start.network, start.classes, hf_models.helper("AutoImageProcessor", start.folder))
 
     def inputs(self, pieces: Sequence[Tensor]) -> Mapping[str, Tensor]:
         """Return pixels (P, 3, H, W)."""

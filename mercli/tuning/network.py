@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Generator, Tensor, nn
 
+from mercli.config_tune import OURS
 from mercli.errors import ConfigError, DataError
 from mercli.types import Streams, StreamSettings
 
@@ -86,10 +87,10 @@ def named(encoder: str, modality: str) -> tuple[str, str | None]:
     Raises ``ConfigError`` for one of another modality.
     """
     name, _, model = encoder.partition(":")
-    if name not in ("smil-audio", "smil-face"):
+    if name not in OURS:
         return "", encoder
-    if name != f"smil-{modality}":
-        raise ConfigError(f"encoder '{name}' is not for {modality}", f"mer finetune {name.removeprefix('smil-')} ...")
+    if OURS[name] != modality:
+        raise ConfigError(f"encoder '{name}' is not for {modality}", f"mer finetune {OURS[name]} ...")
     return name, model or None
 
 

@@ -12,6 +12,9 @@ from mercli.errors import ConfigError
 from mercli.tuning.network import Body
 
 LAYER = re.compile(r"(?:^|\.)(?:layers?|blocks?|stages|h)\.?(\d+)\.")
+CHANGE = "lora_"
+"""What the names of low-rank changes have in them."""
+TOWER = re.compile(r"members\.\d+\.")
 
 
 def depths(body: Body) -> dict[str, int]:
@@ -20,12 +23,19 @@ def depths(body: Body) -> dict[str, int]:
     numbers = {name: found for name in names if (found := _layer(name)) is not None and not _in_head(body, name)}
     first, last = min(numbers.values(), default=0), max(numbers.values(), default=-1)
     top = last - first + 2
-    seen, found_depths = False, {}
+    passed, found_depths = set(), {}
     for name in names:  # in the order of construction: what follows the layers lies above them
-        seen = seen or name in numbers
-        depth = numbers[name] - first + 1 if name in numbers else top if seen or _in_head(body, name) else 0
-        found_depths[name] = depth
+        tower = _tower(name)
+        passed |= {tower} if name in numbers else set()
+        above = tower in passed or _in_head(body, name)
+        found_depths[name] = numbers[name] - first + 1 if name in numbers else top if above else 0
     return found_depths
+
+
+def _tower(name: str) -> str:
+    """Return which of several networks side by side a parameter lies in."""
+    found = TOWER.match(name)
+    return found[0] if found else ""
 
 
 def _layer(name: str) -> int | None:
@@ -41,7 +51,8 @@ def _in_head(body: Body, name: str) -> bool:
 def freeze(body: Body, config: FinetuneConfig) -> int:
     """Fix what the config says; return how many parameters (numbers, not tensors) are left to tune.
 
-    Raises ``ConfigError`` for more layers than there are.
+    Where layers are changed at low rank, only the changes and the head are. Raises ``ConfigError`` for more layers than
+    there are, and where nothing is left.
     """
     places = depths(body)
     layers = max(places.values()) - 1
@@ -49,12 +60,17 @@ def freeze(body: Body, config: FinetuneConfig) -> int:
         raise ConfigError(f"freeze is {config.freeze}, and the network has {layers} layers", f"--set freeze={layers}")
     below = {"none": -1, "features": 0, "head": layers + 1}.get(str(config.freeze), config.freeze)
     for name, parameter in body.network.named_parameters():
-        if config.freeze == "features":
+        if config.lora.rank:
+            fixed = CHANGE not in name and not _in_head(body, name)
+        elif config.freeze == "features":
             fixed = "feature_extractor" in name  # a spectrum's front end; embeddings of words go on learning
         else:
             fixed = places[name] <= int(below) and not _in_head(body, name)
         parameter.requires_grad_(not fixed)
-    return sum(parameter.numel() for parameter in body.network.parameters() if parameter.requires_grad)
+    left = sum(parameter.numel() for parameter in body.network.parameters() if parameter.requires_grad)
+    if not left:
+        raise ConfigError(f"freeze={config.freeze} leaves '{config.encoder}' nothing to tune", "--set freeze=none")
+    return left
 
 
 def groups(body: Body, config: FinetuneConfig) -> list[dict[str, Any]]:

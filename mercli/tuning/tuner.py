@@ -7,6 +7,7 @@ from seed, step and process, so a training that goes on from a checkpoint comes 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from mercli.config_tune import FinetuneConfig, TuningLoss
+from mercli.distilling import distilled
 from mercli.errors import DataError
 from mercli.log import logger
 from mercli.tuning.examples import Batches, Example, Place, draw
@@ -70,6 +72,9 @@ class Changed(Dataset):
 class Tuner(Trainer):
     """Trains a ``Tuned`` network on examples; the checkpoint that is best on dev is kept and taken at the end."""
 
+    slower = "mer finetune ... --set rates.lr=1e-5 --precision fp32"
+    smaller = "--set seconds=4"
+
     def __init__(
         self, tuned: Tuned, train: Sequence[Example], dev: Sequence[Example], config: FinetuneConfig, folder: Path,
         precision: str, cpu: bool,
@@ -101,12 +106,22 @@ class Tuner(Trainer):
         return DataLoader(self.changed, batch_sampler=self.batches, collate_fn=self._collate)
 
     def _collate(self, items: Sequence[tuple[Example, Sequence[Any]] | None]) -> dict[str, Any]:
-        kept = [item for item in items if item is not None]
-        if not kept:
-            raise DataError("no segment of a batch could be read", "mer prepare --streams ...")
+        kept = [item for item in items if item is not None] or [self._stand_in()]
         labels = torch.tensor([example.label for example, _ in kept])
-        ids = [example.id for example, _ in kept]
-        return {"labels": labels, "ids": ids, **collated(self.changed.body, [pieces for _, pieces in kept])}
+        names = [example.id for example, _ in kept]
+        given = {"labels": labels, "names": names, **collated(self.changed.body, [pieces for _, pieces in kept])}
+        if any(example.soft is not None for example, _ in kept):
+            unknown = [math.nan] * len(self.changed.body.classes)
+            given["soft"] = torch.tensor([example.soft or unknown for example, _ in kept], dtype=torch.float32)
+        return given
+
+    def _stand_in(self) -> tuple[Example, Sequence[Any]]:
+        """Return the first example that can be read, for a batch of which none can: small ones are of one segment."""
+        places = ((self.batches.epoch, index) for index in range(len(self.changed)))
+        found = next((item for place in places if (item := self.changed[place]) is not None), None)
+        if found is None:
+            raise DataError("no training segment can be read any more", "mer prepare --streams ...")
+        return found
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -115,15 +130,21 @@ class Tuner(Trainer):
         number = (self.config.seed * 1_000_003 + self.state.global_step) * 64 + self.args.process_index
         torch.manual_seed(number)
         np.random.seed(number % 2**32)  # transformers masks frames by it
-        labels, ids = inputs.pop("labels"), inputs.pop("ids")
-        logits = model(**inputs)
-        found = loss(logits, labels, self.config.loss, self.weights.to(logits.device))
+        names = inputs.pop("names")
+        found, logits = self.penalty(model, inputs)
         if not torch.isfinite(found):
             raise DataError(
-                f"the loss of a batch is {float(found)} at step {self.state.global_step}: {', '.join(ids)}",
-                "mer finetune ... --set rates.lr=1e-5 --precision fp32",
+                f"the loss of a batch is {float(found)} at step {self.state.global_step}: {', '.join(names)}",
+                self.slower,
             )
         return (found, logits) if return_outputs else found
+
+    def penalty(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
+        """Return the loss of one batch, and the logits where the network gives them, too."""
+        labels, soft = inputs.pop("labels"), inputs.pop("soft", None)
+        logits = model(**inputs)
+        hard = loss(logits, labels, self.config.loss, self.weights.to(logits.device))
+        return distilled(hard, logits, soft, self.config.distill), logits
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """Return the figures on dev; each process answers its share, and all know all answers."""
@@ -239,6 +260,7 @@ def _arguments(config: FinetuneConfig, folder: Path, precision: str, cpu: bool) 
         logging_strategy="epoch",
         save_total_limit=1,
         load_best_model_at_end=True,
+        restore_callback_states_from_checkpoint=True,  # how long a better epoch was waited for
         metric_for_best_model="uar",
         greater_is_better=True,
         dataloader_pin_memory=False,

@@ -15,36 +15,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mercli import registry  # noqa: E402
-from mercli.config import PrepareConfig  # noqa: E402
-from mercli.config_tune import Augment, FinetuneConfig, Rates, TuningLoss  # noqa: E402
+from mercli.config_tune import Augment, Rates, TuningLoss  # noqa: E402
 from mercli.errors import ConfigError, DataError  # noqa: E402
 from mercli.jobs import finetune as job  # noqa: E402
 from mercli.jobs.features import tuned as tuned_encoders  # noqa: E402
-from mercli.jobs.prepare import prepare  # noqa: E402
-from tests.features import hf_models  # noqa: E402
-
-QUIET = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0.0, "layerdrop": 0.0}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A made corpus in MELD's layout, and tiny random models."""
-    folder = tmp_path_factory.mktemp("finetune")
-    corpus = {"name": "made", "options": {"like": "meld", "clips": 35}}
-    prepare(PrepareConfig(corpus=corpus, root=str(folder / "meld"), data=str(folder / "data"), name="meld"))
-    hf_models.wav2vec2(folder / "wav2vec2", **QUIET)
-    hf_models.wav2vec2(folder / "wavlm", "WavLM", **hf_models.LAYERED, **QUIET)
-    hf_models.vit(folder / "vit")
-    hf_models.bert(folder / "bert")
-    return folder
-
-
-def config(made: Path, modality: str, encoder: str, **more) -> FinetuneConfig:
-    given = {
-        "epochs": 2, "batch": 8, "rates": Rates(lr=1e-3), "device": "cpu", "precision": "fp32",
-        "data": str(made / "data"), "runs": str(made / "runs"), "corpora": ("meld",),
-    }  # fmt: skip
-    return FinetuneConfig(**{**given, "modality": modality, "encoder": encoder, **more})
+from tests.tuning.conftest import config  # noqa: E402
 
 
 def losses(run: Path) -> list[float]:
@@ -223,12 +198,56 @@ def test_streams_torn_after_preparing_are_skipped_and_counted(made, caplog):
             path.write_bytes(content)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("torn", [1, 25])
+def test_segments_that_cannot_be_read_from_the_third_epoch_on_stop_nothing_unless_all_are(made, monkeypatch, torn):
+    """One segment a batch, so that a torn one has nobody to stand beside."""
+    from mercli.jobs.tuned import examples
+    from mercli.tuning.examples import Batches
+
+    said, batches = examples._said, []
+    begun = Batches.__init__
+    monkeypatch.setattr(Batches, "__init__", lambda self, *more: batches.append(self) or begun(self, *more))
+    first: list[str] = []
+
+    def failing(words):
+        if len(first) < torn and words.text not in first:
+            first.append(words.text)
+        if batches[0].epoch >= 2 and words.text in first:
+            raise DataError("torn")
+        return said(words)
+
+    monkeypatch.setattr(examples, "_said", failing)
+    own = config(made, "text", str(made / "bert"), epochs=4, batch=1)
+    if torn == 1:
+        tuned = job.finetune(own)
+        assert list(tuned.card["left_out"]["could not be read in training"].values()) == ["torn"]
+        assert len(losses(tuned.run)) == 4
+    else:
+        with pytest.raises(DataError, match="no training segment can be read"):
+            job.finetune(own)
+
+
+def test_a_class_that_no_training_segment_has_is_refused_with_the_classes_that_are_there(made, tmp_path):
+    held = made / "data" / "meld"
+    (tmp_path / "meld").mkdir()
+    (tmp_path / "meld" / "corpus.yaml").write_bytes((held / "corpus.yaml").read_bytes())
+    (tmp_path / "meld" / "clips.jsonl").write_bytes((held / "clips.jsonl").read_bytes())
+    rows = [json.loads(line) for line in (held / "segments.jsonl").read_text().splitlines()]
+    kept = [row for row in rows if row["split"] != "train" or "disgust" not in row["labels"].values()]
+    (tmp_path / "meld" / "segments.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+    with pytest.raises(DataError, match="class 'disgust' has no training segment") as refused:
+        job.finetune(config(made, "text", str(made / "bert"), data=str(tmp_path), runs=str(tmp_path / "runs")))
+    assert refused.value.hint == "--classes neutral happy sad angry surprise fear"
+    assert not (tmp_path / "runs").exists()
+
+
 def test_layers_further_down_learn_slower_and_frozen_ones_not_at_all(made):
-    from mercli.jobs.finetune import _body
+    from mercli.jobs.tuned.bodies import body_of
     from mercli.tuning.parameters import depths, freeze, groups
 
     own = config(made, "text", str(made / "bert"), rates=Rates(lr=1.0, decay=0.5, head=2.0), freeze="none")
-    body = _body(own, ("a", "b"))
+    body = body_of(own, ("a", "b"))
     places = depths(body)
     assert places["bert.embeddings.word_embeddings.weight"] == 0
     assert places["bert.encoder.layer.0.attention.self.query.weight"] == 1

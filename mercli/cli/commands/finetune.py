@@ -14,6 +14,7 @@ from mercli.cli.options import (
     Command,
     Data,
     Device,
+    Distilled,
     Json,
     Offline,
     Quiet,
@@ -42,7 +43,7 @@ def finetune(
     corpora: Corpora = None,
     encoder: Annotated[
         str | None,
-        typer.Option("--encoder", metavar="ID|DIR|NAME", help="A hub model, a folder, smil-audio, smil-face."),
+        typer.Option("--encoder", metavar="ID|DIR|NAME", help="A hub model, a folder, or a name as resnet18."),
     ] = None,
     preset: Annotated[
         str | None, typer.Option("--preset", metavar="FAMILY|FILE.yaml", help="Recipe: a family of presets, or a file.")
@@ -54,6 +55,7 @@ def finetune(
     reset_classifier: Annotated[
         bool | None, typer.Option("--reset-classifier", help="Give a checkpoint of other labels a new classifier.")
     ] = None,
+    distill: Distilled = None,
     precision: Annotated[
         str | None, typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Arithmetic (auto).")
     ] = None,
@@ -94,7 +96,7 @@ def finetune(
     flags = {
         "modality": modality, "corpora": corpora, "encoder": encoder, "exclude": exclude, "classes": classes,
         "reset_classifier": reset_classifier, "precision": precision, "device": device, "strict": strict,
-        "allow_leak": allow_leak, "data": data, "runs": runs,
+        "allow_leak": allow_leak, "distill.teacher": distill, "data": data, "runs": runs,
     }  # fmt: skip
     if resume is None:
         own = None if preset is None else _preset(preset, modality)
@@ -115,8 +117,11 @@ def _show(made: Any, json: bool) -> None:
         for figure in ("uar", "accuracy", "weighted_f1"):
             low, high = row[figure]["interval"] or (None, None)
             shown = "" if low is None else f"{low:.3f}-{high:.3f}"
-            rows.append([name, figure, f"{row[figure]['value']:.3f}", shown, str(row["segments"])])
+            marked = f"{name}†" if row["seen_by"] else name
+            rows.append([marked, figure, f"{row[figure]['value']:.3f}", shown, str(row["segments"])])
     show_table(["data", "figure", "value", "95 % interval", "segments"], rows)
+    if any(row["seen_by"] for row in made.card["figures"].values()):
+        say("† the weights that it began with, or its teacher, had seen this data: no figure of transfer")
     say(f"use it: mer extract --corpora NAME --encoder {made.encoder}")
 
 
@@ -150,6 +155,7 @@ def _embedded(
         _pooled(root, folder, json)
         return
     recipe = presets.load(_preset(preset or "embedded", modality), "finetune")
+    recipe = recipe.get("refit", {}) if "encoder" in recipe else recipe
     options = recipe | dict(map(configs.override, set_ or ()))
     weights = refit.refit(refit.RefitConfig(modality, root, folder, options, resume is not None))
     if json:

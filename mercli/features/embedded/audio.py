@@ -34,7 +34,7 @@ QUIET = 10 ** (-45 / 20)
 def embedded_audio(*, weights: str | None = None) -> Encoder:
     """Two small CNNs with GRUs on log-mel: 7 uniform-prior logits and 768 numbers a window of 6 s; shipped weights.
 
-    ``weights``: a file written by ``mer finetune audio`` instead of the shipped one.
+    ``weights``: a file, or the folder of a tuned encoder, written by ``mer finetune audio`` instead of the shipped one.
     """
     return _EmbeddedAudio(find("audio", weights))
 

@@ -30,7 +30,7 @@ _CHUNK = 64
 def embedded_face(*, weights: str | None = None) -> Encoder:
     """Small residual CNN on 48-pixel grey faces: 7 uniform-prior logits and 256 numbers a crop; shipped weights.
 
-    ``weights``: a file written by ``mer finetune face`` instead of the shipped one.
+    ``weights``: a file, or the folder of a tuned encoder, written by ``mer finetune face`` instead of the shipped one.
     """
     return _EmbeddedFace(find("face", weights))
 

@@ -12,6 +12,7 @@ from mercli.registry import plugin
 from mercli.types import Feature, Streams, StreamSettings, Transcript
 
 if TYPE_CHECKING:
+    from mercli.features.embedded.text_net import TextNet
     from mercli.types import FloatArray
 
 DIM = 7 + 40
@@ -35,7 +36,7 @@ ENGLISH = ("en", "eng", "english")
 def embedded_text(*, weights: str | None = None) -> Encoder:
     """English words as hashed n-grams: 7 uniform-prior logits and 40 numbers a segment; shipped weights.
 
-    ``weights``: a file written by ``mer finetune text`` instead of the shipped one.
+    ``weights``: a file, or the folder of a tuned encoder, written by ``mer finetune text`` instead of the shipped one.
     """
     return _EmbeddedText(find("text", weights))
 
@@ -48,6 +49,22 @@ def readable(transcript: Transcript | None) -> str:
     return transcript.text if language in ENGLISH else ""
 
 
+def network(weights: Weights, dropout: float = 0.0) -> TextNet:
+    """Return the network with the weights of a file, in eval mode; raises ``DataError`` where they do not fit."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from mercli.features.embedded.text_net import TextNet, unpacked
+
+    made = TextNet(dropout)
+    try:
+        made.load_state_dict(unpacked(load_file(weights.path)))
+    except (SafetensorError, RuntimeError, KeyError) as fault:
+        raise DataError(f"'{weights.path}' does not fit TextNet: {str(fault).splitlines()[0]}") from fault
+    made.eval().requires_grad_(False)
+    return made
+
+
 class _EmbeddedText:
     """One row per segment; no text, another language, or no known n-gram is not valid."""
 
@@ -56,18 +73,8 @@ class _EmbeddedText:
     settings = StreamSettings()
 
     def __init__(self, weights: Weights) -> None:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        from mercli.features.embedded.text_net import TextNet, unpacked
-
         self.weights, self.trained_on, self.device = weights.sha256, weights.trained_on, "cpu"
-        self.network = TextNet()
-        try:
-            self.network.load_state_dict(unpacked(load_file(weights.path)))
-        except (SafetensorError, RuntimeError, KeyError) as fault:
-            raise DataError(f"'{weights.path}' does not fit TextNet: {str(fault).splitlines()[0]}") from fault
-        self.network.eval().requires_grad_(False)
+        self.network = network(weights)
 
     def to(self, device: str) -> None:
         """Move the network to ``cpu`` or ``cuda:i``."""

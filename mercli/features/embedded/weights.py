@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mercli.contracts import TrainedOn
 from mercli.errors import DataError
+from mercli.features.hub import WEIGHTS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,9 +36,12 @@ class Weights:
 
 
 def find(modality: str, path: str | None) -> Weights:
-    """Return the weights at ``path``, else those shipped; raises ``DataError`` where file or card is missing."""
-    file = Path(path) if path else ASSETS / f"{modality}.safetensors"
-    card = file.with_suffix(".json")
+    """Return the weights at ``path`` (a file, or a tuned encoder's folder), else those shipped.
+
+    Raises ``DataError`` where file or card is missing.
+    """
+    file = Path(path).expanduser() if path else ASSETS / f"{modality}.safetensors"
+    file, card = (file / WEIGHTS[0], file / "card.json") if file.is_dir() else (file, file.with_suffix(".json"))
     for needed in (file, card):
         if not needed.is_file():
             raise DataError(f"'{needed}' does not exist; weights lie beside their card", f"mer finetune {modality}")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mercli.contracts import Encoder, TrainedOn
 from mercli.errors import ConfigError
-from mercli.features.hub import Pin
+from mercli.features.hub import WEIGHTS, Pin
+from mercli.features.seeds.checkpoints import learned
 from mercli.registry import plugin
 from mercli.types import Feature, Streams, StreamSettings
 
 if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
     from mercli.types import BoolArray, ByteArray, FloatArray
 
 COEFFICIENTS = 10
@@ -34,7 +39,16 @@ def avtca_audio(*, edges: Literal["zeros", "reflect"] = "zeros", compat: bool = 
     return _AvtcaAudio(edges, compat)
 
 
-@plugin("encoders", "avtca-face", version="2", modality="face", dim=TRUNK, trained_on=AFFECTNET, outside=OUTSIDE)
+@plugin(
+    "encoders",
+    "avtca-face",
+    version="2",
+    modality="face",
+    dim=TRUNK,
+    trained_on=AFFECTNET,
+    outside=OUTSIDE,
+    learns=True,
+)
 def avtca_face(
     *,
     weights: str,
@@ -102,6 +116,7 @@ class _AvtcaFace:
 
     modality = "face"
     dim = TRUNK
+    place = "weights"
 
     def __init__(
         self, weights: str, pin: Pin, fps: float, scaling: Literal["seed", "efficientface"], compat: bool
@@ -109,8 +124,9 @@ class _AvtcaFace:
         from mercli.features.seeds import avtca_frontend as frontend
         from mercli.features.seeds.avtca_trunk import load
 
+        self.path, self.pin = weights, pin
         self.network, self.weights = load(weights, pin)
-        self.trained_on, self.device = AFFECTNET, "cpu"
+        self.trained_on, self.device = learned(weights) or AFFECTNET, "cpu"
         self.scaling, self.compat = scaling, compat
         rate = float(frontend.FPS) if compat else fps
         self.settings = StreamSettings(face_fps=rate, face_size=SIDE, longest=None)
@@ -124,31 +140,77 @@ class _AvtcaFace:
     def encode(self, batch: Sequence[Streams]) -> list[Feature]:
         """Return one feature (15, 1024) per item; times reach from each frame to the next, 0.24 s at the end."""
         import numpy as np
+        import torch
 
         from mercli.features.seeds import avtca_frontend as frontend
 
-        starts = np.asarray(frontend.frame_indices(), np.float32) / np.float32(frontend.FPS)
+        if not batch:
+            return []
+        inputs = self.inputs(batch)
+        with torch.inference_mode():
+            values, _ = self.rows({name: tensor.to(self.device) for name, tensor in inputs.items()})
+        starts = _starts()
         ends = np.append(starts[1:], starts[-1] + np.float32(frontend.SECONDS / frontend.FRAMES))
         times = np.stack((starts, ends), 1)
-        firsts = [np.float32(0 if self.compat else self._first(streams)) for streams in batch]
-        chosen = [self._chosen(streams, starts + first) for streams, first in zip(batch, firsts, strict=True)]
-        rows = self._rows([crops for crops, _ in chosen if len(crops)])
-        features, done = [], 0
-        for (crops, valid), first in zip(chosen, firsts, strict=True):
-            values = np.zeros((len(starts), TRUNK), np.float32)
-            values[valid] = rows[done : done + len(crops)]
-            features.append(Feature(values, times + first, valid))
-            done += len(crops)
-        return features
+        found = zip(batch, values.cpu().numpy(), inputs["valid"].numpy(), strict=True)
+        return [Feature(rows, times + self._first(streams), valid) for streams, rows, valid in found]
 
-    def _first(self, streams: Streams) -> float:
-        """Return where the middle 3.6 s of a clip begin, as its pictures tell its length."""
+    def inputs(self, batch: Sequence[Streams]) -> dict[str, Tensor]:
+        """Return the ``crops`` (P, H, W, 3) of all items, one after another, and whose and when they are (B, 15)."""
+        import numpy as np
+        import torch
+
+        chosen = [self._chosen(streams, _starts() + self._first(streams)) for streams in batch]
+        crops = [own for own, _ in chosen if len(own)]
+        given = {
+            "crops": np.concatenate(crops) if crops else np.zeros((0, SIDE, SIDE, 3), np.uint8),
+            "valid": np.stack([valid for _, valid in chosen]),
+        }
+        return {name: torch.from_numpy(array) for name, array in given.items()}
+
+    def rows(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the trunk's numbers (B, 15, 1024) of a batch, with gradient, and which are valid (B, 15).
+
+        A trunk in training sees all pictures at once, whose statistics it normalises by; a picture alone has none.
+        """
+        import torch
+
+        from mercli.features.seeds.avtca_trunk import scaled
+
+        crops, valid, training = inputs["crops"], inputs["valid"], self.network.training
+        values = torch.zeros(*valid.shape, TRUNK, device=crops.device)
+        self.network.train(training and len(crops) > 1)
+        parts = crops.split(len(crops) if self.network.training else _CHUNK) if len(crops) else ()
+        found = [self.network(scaled(part, self.scaling)) for part in parts]
+        self.network.train(training)
+        if found:
+            values[valid] = torch.cat(found).float()
+        return values, valid
+
+    def learn(self) -> nn.Module:
+        """Let the whole trunk learn from here on, its normalisations by the batch, as in the seed."""
+        from mercli.features.seeds.avtca_trunk import load
+
+        self.network = load(self.path, self.pin, whole=True)[0].requires_grad_(True)
+        return self.network
+
+    def save(self, folder: Path) -> None:
+        """Write the trunk as the option ``weights`` reads it."""
+        from safetensors.torch import save_file
+
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        save_file(state, folder / WEIGHTS[0])
+
+    def _first(self, streams: Streams) -> np.float32:
+        """Return where the middle 3.6 s of a clip begin, as its pictures tell its length; 0 for the seed."""
+        import numpy as np
+
         from mercli.features.seeds.avtca_frontend import SECONDS
 
         times = streams.face_times
-        if times is None or not len(times):
-            return 0.0
-        return max(0.0, (float(times[-1]) + 1 / self.settings.face_fps - SECONDS) / 2)
+        if self.compat or times is None or not len(times):
+            return np.float32(0)
+        return np.float32(max(0.0, (float(times[-1]) + 1 / self.settings.face_fps - SECONDS) / 2))
 
     def _chosen(self, streams: Streams, wanted: FloatArray) -> tuple[ByteArray, BoolArray]:
         """Return the crops at the wanted times that are to be encoded, and at which of these times they are."""
@@ -169,16 +231,11 @@ class _AvtcaFace:
         crops[found] = faces[rows[found]]
         return crops, np.ones(len(wanted), bool)
 
-    def _rows(self, items: list[ByteArray]) -> FloatArray:
-        import numpy as np
-        import torch
 
-        from mercli.features.seeds.avtca_trunk import scaled
+def _starts() -> FloatArray:
+    """Return the seconds (15,) of the frames that are looked at, counted from the first."""
+    import numpy as np
 
-        crops = np.concatenate(items) if items else np.zeros((0, SIDE, SIDE, 3), np.uint8)
-        rows = np.zeros((len(crops), TRUNK), np.float32)
-        with torch.inference_mode():
-            for first in range(0, len(crops), _CHUNK):
-                part = slice(first, first + _CHUNK)
-                rows[part] = self.network(scaled(crops[part], self.scaling).to(self.device)).float().cpu().numpy()
-        return rows
+    from mercli.features.seeds import avtca_frontend as frontend
+
+    return np.asarray(frontend.frame_indices(), np.float32) / np.float32(frontend.FPS)

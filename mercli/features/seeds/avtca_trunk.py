@@ -152,29 +152,32 @@ class Trunk(nn.Module):
         return self.conv5(x).mean((2, 3))
 
 
-def scaled(crops: ByteArray, scaling: Scaling) -> Tensor:
+def scaled(crops: ByteArray | Tensor, scaling: Scaling) -> Tensor:
     """Return RGB crops uint8 (B, H, W, 3) as the trunk's input (B, 3, 224, 224).
 
     ``seed``: blue, green, red in 0..1, no more, as AVT-CA reads its pictures. ``efficientface``: red, green, blue,
     standardised as the pre-training did it.
     """
-    pictures = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
+    pictures = torch.as_tensor(crops).permute(0, 3, 1, 2).float() / 255
     if pictures.shape[-2:] != (SIDE, SIDE):
         pictures = F.interpolate(pictures, (SIDE, SIDE), mode="bilinear", antialias=True)
     if scaling == "seed":
         return pictures.flip(1)
-    return (pictures - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    mean, std = (pictures.new_tensor(one)[:, None, None] for one in (MEAN, STD))
+    return (pictures - mean) / std
 
 
-def load(path: str, pin: Pin = None) -> tuple[Trunk, str]:
-    """Return the trunk with the weights at ``path`` and the sha256 of that file.
+def load(path: str, pin: Pin = None, *, whole: bool = False) -> tuple[Trunk, str]:
+    """Return the trunk with the weights at ``path`` (a file, or the folder of one) and the sha256 of that file.
+
+    ``whole``: as it learns, its normalisations apart from its convolutions.
 
     As in the seed, what the file lacks stays untrained (the same values each time) and what the trunk does not have is
     passed over; the log says what. Raises ``DataError`` where the file is absent, unsafe, or holds nothing of the trunk
     or tensors of another shape.
     """
     file = Path(path).expanduser()
-    if not file.is_file():
+    if not file.exists():
         raise DataError(f"no weights at '{path}', expected EfficientFace_Trained_on_AffectNet7.pth", HINT)
     checkpoint = read(file, pin)
     with torch.random.fork_rng(devices=[]):
@@ -191,7 +194,8 @@ def load(path: str, pin: Pin = None) -> tuple[Trunk, str]:
             raise DataError(f"'{path}' is not of EfficientFace: '{name}' has the shape {shapes}", HINT)
     trunk.load_state_dict(dict(held), strict=False)
     _tell(path, lacking, [name for name in held if name not in own], len(counted))
-    return folded(trunk.eval().requires_grad_(False)), checkpoint.sha256
+    trunk.eval().requires_grad_(False)
+    return trunk if whole else folded(trunk), checkpoint.sha256
 
 
 def _tell(path: str, lacking: list[str], spare: list[str], count: int) -> None:

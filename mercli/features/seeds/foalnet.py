@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mercli.contracts import Encoder, TrainedOn
 from mercli.errors import ConfigError, DataError
 from mercli.features.hub import Pin
+from mercli.features.seeds.checkpoints import learned
 from mercli.registry import plugin
 from mercli.types import Feature, Streams, StreamSettings
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from mercli.types import BoolArray, FloatArray
 
@@ -20,7 +22,7 @@ RATE = 16_000
 _CHUNK = 8  # 32 take half as much time again on a CPU, for memory
 
 
-@plugin("encoders", "foalnet-audio", version="1", modality="audio", dim=1024, trained_on=())
+@plugin("encoders", "foalnet-audio", version="1", modality="audio", dim=1024, trained_on=(), learns=True)
 def foalnet_audio(
     *,
     model: str = "microsoft/wavlm-large",
@@ -43,7 +45,7 @@ def foalnet_audio(
     return _FoalnetAudio(model, revision, sha256, seconds, normalise and not compat, compat)
 
 
-@plugin("encoders", "foalnet-face", version="1", modality="face", dim=768, trained_on=())
+@plugin("encoders", "foalnet-face", version="1", modality="face", dim=768, trained_on=(), learns=True)
 def foalnet_face(
     *,
     model: str = "openai/clip-vit-large-patch14",
@@ -72,8 +74,8 @@ class _FoalnetAudio:
 
     modality = "audio"
     half = True
+    place = "model"
     settings = StreamSettings(audio_rate=RATE, longest=None)
-    trained_on: tuple[TrainedOn, ...] = ()
 
     def __init__(
         self, model: str, revision: str | None, pin: Pin, seconds: float, normalise: bool, compat: bool
@@ -81,6 +83,7 @@ class _FoalnetAudio:
         from mercli.features.seeds import foalnet_net
 
         self.network, self.weights = foalnet_net.wavlm(model, revision, pin)
+        self.trained_on: tuple[TrainedOn, ...] = learned(model) or ()
         self.dim: int = self.network.config.hidden_size
         self.samples, self.normalise, self.compat, self.device = round(seconds * RATE), normalise, compat, "cpu"
 
@@ -94,18 +97,70 @@ class _FoalnetAudio:
 
         Raises ``DataError`` where the audio is not at 16 kHz.
         """
-        from mercli.features.seeds.foalnet_net import frame_count, together
+        import torch
+
+        if not batch:
+            return []
+        inputs = self.inputs(batch)
+        with torch.inference_mode():
+            values, valid = self.rows({name: tensor.to(self.device) for name, tensor in inputs.items()})
+        counts = [self.samples if self.compat else length for length in inputs["lengths"].tolist()]
+        rows = zip(counts, values.cpu().numpy(), valid.cpu().numpy(), strict=True)
+        return [self._feature(self._count(samples), *found) for samples, *found in rows]
+
+    def inputs(self, batch: Sequence[Streams]) -> dict[str, Tensor]:
+        """Return ``waves`` (B, N) as the network hears them, their ``lengths`` (B,), and which are ``heard`` (B,)."""
+        import torch
+
+        from mercli.features.seeds.foalnet_net import fitted, normalised
 
         waves = [self._wave(streams) for streams in batch]
-        features = [self._feature(0) for _ in batch]
+        size = self.samples if self.compat else max(1, *map(len, waves))
+        even = [normalised(wave) if self.normalise and len(wave) else wave for wave in waves]
+        return {
+            "waves": torch.stack([fitted(wave, size)[0] for wave in even]),
+            "lengths": torch.tensor([len(wave) for wave in waves]),
+            "heard": torch.tensor([self.compat or bool(wave.any()) for wave in waves]),
+        }
+
+    def rows(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the last hidden states (B, T, 1024) of a batch, with gradient, and which are valid (B, T)."""
+        import torch
+
+        from mercli.features.seeds.foalnet_net import hidden, prefix_mask, together
+
+        waves, lengths = inputs["waves"], inputs["lengths"]
+        sizes = [waves.shape[1] if self.compat else length for length in lengths.tolist()]
+        shape = len(waves), max(1, self._count(waves.shape[1]))
+        values, valid = waves.new_zeros(*shape, self.dim), torch.zeros(shape, dtype=torch.bool, device=waves.device)
         # networks whose first layer is normalised over time know no padding: only equal lengths go together
         exact = self.network.config.feat_extract_norm == "group" and not self.compat
-        for group in together([self.samples if self.compat else len(wave) for wave in waves], exact=exact):
-            members = [i for i in group if self.compat or frame_count(self.network, len(waves[i]))]
+        for group in together(sizes, exact=exact):
+            members = [i for i in group if self._count(sizes[i])]
             if members:
-                for i, feature in zip(members, self._encoded([waves[i] for i in members]), strict=True):
-                    features[i] = feature
-        return features
+                size = max(sizes[i] for i in members)
+                mask = prefix_mask(lengths[members], size, zero_is_all=self.compat)
+                states, real = hidden(self.network, waves[members, :size], mask)
+                shown = real & inputs["heard"][members, None]
+                values[members, : states.shape[1]] = states.float() * shown.unsqueeze(-1)
+                valid[members, : states.shape[1]] = shown
+        return values, valid
+
+    def learn(self) -> nn.Module:
+        """Let WavLM learn from here on, all but its convolutions, as Foal-Net does; without SpecAugment."""
+        self.network.requires_grad_(True)
+        self.network.feature_extractor.requires_grad_(False)
+        self.network.config.apply_spec_augment = False  # its masks do not fit into short sounds
+        return self.network
+
+    def save(self, folder: Path) -> None:
+        """Write the model as the option ``model`` reads it."""
+        self.network.save_pretrained(folder)
+
+    def _count(self, samples: int) -> int:
+        from mercli.features.seeds.foalnet_net import frame_count
+
+        return frame_count(self.network, samples)
 
     def _wave(self, streams: Streams) -> Tensor:
         import numpy as np
@@ -116,32 +171,12 @@ class _FoalnetAudio:
         samples = streams.audio if streams.audio is not None else np.zeros(0, np.float32)
         return torch.from_numpy(np.nan_to_num(np.ascontiguousarray(samples[: self.samples], np.float32)))
 
-    def _encoded(self, waves: Sequence[Tensor]) -> list[Feature]:
-        import torch
-
-        from mercli.features.seeds.foalnet_net import fitted, hidden, normalised, prefix_mask
-
-        size = self.samples if self.compat else max(map(len, waves))
-        padded = torch.stack([fitted(normalised(wave) if self.normalise else wave, size)[0] for wave in waves])
-        lengths = torch.tensor([len(wave) for wave in waves])
-        mask = prefix_mask(lengths, size, zero_is_all=self.compat)
-        with torch.inference_mode():
-            states, real = hidden(self.network, padded.to(self.device), mask.to(self.device))
-        features = []
-        for wave, rows, valid in zip(waves, states.float().cpu().numpy(), real.cpu().numpy(), strict=True):
-            count = len(rows) if self.compat else int(valid.sum())
-            heard = self.compat or bool(wave.any())
-            features.append(self._feature(count, rows[:count], valid[:count] & heard))
-        return features
-
-    def _feature(self, count: int, rows: FloatArray | None = None, valid: BoolArray | None = None) -> Feature:
+    def _feature(self, count: int, rows: FloatArray, valid: BoolArray) -> Feature:
         import numpy as np
 
         step = np.prod(self.network.config.conv_stride) / RATE
         times = (np.arange(count)[:, None] + np.array([0, 1])) * step
-        shown = np.zeros(count, bool) if valid is None else valid
-        values = np.zeros((count, self.dim), np.float32) if rows is None else rows * shown[:, None]
-        return Feature(values.astype(np.float32), times.astype(np.float32), shown)
+        return Feature(rows[:count], times.astype(np.float32), valid[:count])
 
 
 class _FoalnetFace:
@@ -149,12 +184,13 @@ class _FoalnetFace:
 
     modality = "face"
     half = True
-    trained_on: tuple[TrainedOn, ...] = ()
+    place = "model"
 
     def __init__(self, model: str, revision: str | None, pin: Pin, frames: int, fps: float, compat: bool) -> None:
         from mercli.features.seeds import foalnet_net
 
         self.network, self.weights = foalnet_net.clip(model, revision, pin)
+        self.trained_on: tuple[TrainedOn, ...] = learned(model) or ()
         self.dim: int = self.network.visual_projection.out_features
         self.frames, self.compat, self.device = frames, compat, "cpu"
         self.settings = StreamSettings(face_fps=fps, face_size=self.network.config.image_size, longest=None)
@@ -166,14 +202,51 @@ class _FoalnetFace:
 
     def encode(self, batch: Sequence[Streams]) -> list[Feature]:
         """Return one feature (F, 768) per item: a row for each of at most ``frames`` crops."""
+        import torch
+
+        if not batch:
+            return []
+        inputs = self.inputs(batch)
+        with torch.inference_mode():
+            values, _ = self.rows({name: tensor.to(self.device) for name, tensor in inputs.items()})
+        found = zip(batch, map(self._seen, batch), values.cpu().numpy(), inputs["valid"].numpy(), strict=True)
+        return [self._feature(streams, len(seen), rows, valid) for streams, seen, rows, valid in found]
+
+    def inputs(self, batch: Sequence[Streams]) -> dict[str, Tensor]:
+        """Return the ``crops`` (P, H, W, 3) of all items, their ``places`` (B, F), and which rows are ``valid``."""
+        import numpy as np
+        import torch
+
         seen = [self._seen(streams) for streams in batch]
-        rows = self._rows(batch, seen)
-        features, first = [], 0
-        for streams, encoded in zip(batch, seen, strict=True):
-            last = first + int(encoded.sum())
-            features.append(self._feature(streams, encoded, rows[first:last]))
-            first = last
-        return features
+        size = self.frames if self.compat else max(1, *map(len, seen))
+        places = np.stack([np.pad(one, (0, size - len(one))) for one in seen])
+        crops = [s.faces[: len(e)][e] for s, e in zip(batch, seen, strict=True) if s.faces is not None and e.any()]
+        side = self.settings.face_size
+        valid = places | (self.compat & ~places.any(1, keepdims=True))
+        every = np.concatenate(crops) if crops else np.zeros((0, side, side, 3), np.uint8)
+        given = {"crops": every, "places": places, "valid": valid}
+        return {name: torch.from_numpy(array) for name, array in given.items()}
+
+    def rows(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the embeddings (B, F, 768) of a batch, with gradient, and which are valid (B, F)."""
+        import torch
+
+        from mercli.features.seeds.foalnet_net import pictures
+
+        values = inputs["crops"].new_zeros(*inputs["places"].shape, self.dim).float()
+        parts = inputs["crops"].split(_CHUNK) if len(inputs["crops"]) else ()
+        shown = [self.network(pixel_values=pictures(part, self.settings.face_size)).image_embeds for part in parts]
+        if shown:
+            values[inputs["places"]] = torch.cat(shown).float()
+        return values, inputs["valid"]
+
+    def learn(self) -> nn.Module:
+        """Let CLIP's picture half learn from here on."""
+        return self.network.requires_grad_(True)
+
+    def save(self, folder: Path) -> None:
+        """Write the model as the option ``model`` reads it."""
+        self.network.save_pretrained(folder)
 
     def _seen(self, streams: Streams) -> BoolArray:
         """Return which of the first frames are encoded."""
@@ -184,34 +257,13 @@ class _FoalnetFace:
             return np.ones(count, bool)
         return streams.face_confidence[:count] > 0
 
-    def _rows(self, batch: Sequence[Streams], seen: Sequence[BoolArray]) -> FloatArray:
-        """Return the embeddings of all items' encoded crops, one item after another."""
-        import numpy as np
-        import torch
-
-        from mercli.features.seeds.foalnet_net import pictures
-
-        crops = [s.faces[: len(e)][e] for s, e in zip(batch, seen, strict=True) if s.faces is not None and e.any()]
-        if not crops:
-            return np.zeros((0, self.dim), np.float32)
-        every, rows = np.concatenate(crops), []
-        with torch.inference_mode():
-            for first in range(0, len(every), _CHUNK):
-                part = pictures(every[first : first + _CHUNK], self.settings.face_size).to(self.device)
-                rows.append(self.network(pixel_values=part).image_embeds.float().cpu())
-        return torch.cat(rows).numpy()
-
-    def _feature(self, streams: Streams, encoded: BoolArray, rows: FloatArray) -> Feature:
+    def _feature(self, streams: Streams, seen: int, rows: FloatArray, valid: BoolArray) -> Feature:
         import numpy as np
 
-        count = self.frames if self.compat else len(encoded)
-        values, valid = np.zeros((count, self.dim), np.float32), np.zeros(count, bool)
-        values[np.flatnonzero(encoded)], valid[: len(encoded)] = rows, encoded
-        if self.compat and not len(encoded):
-            valid[:] = True
+        count = self.frames if self.compat else seen
         period = 1 / self.settings.face_fps
         start = np.arange(count, dtype=np.float64) * period
         if streams.face_times is not None:
-            start[: len(encoded)] = streams.face_times[: len(encoded)]
+            start[:seen] = streams.face_times[:seen]
         end = np.maximum(np.append(start[1:], start[-1:] + period), start)
-        return Feature(values, np.stack((start, end), 1).astype(np.float32), valid)
+        return Feature(rows[:count], np.stack((start, end), 1).astype(np.float32), valid[:count])

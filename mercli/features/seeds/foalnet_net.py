@@ -78,14 +78,15 @@ def frame_count(model: Any, samples: int) -> int:
     return samples
 
 
-def pictures(crops: ByteArray, size: int) -> Tensor:
+def pictures(crops: ByteArray | Tensor, size: int) -> Tensor:
     """Return RGB crops uint8 (B, H, W, 3) as CLIP takes them (B, 3, size, size): standardised by its mean and std."""
     from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-    scaled = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
+    scaled = torch.as_tensor(crops).permute(0, 3, 1, 2).float() / 255
     if scaled.shape[-2:] != (size, size):
         scaled = F.interpolate(scaled, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-    return (scaled - torch.tensor(OPENAI_CLIP_MEAN)[:, None, None]) / torch.tensor(OPENAI_CLIP_STD)[:, None, None]
+    mean, std = (scaled.new_tensor(one)[:, None, None] for one in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
+    return (scaled - mean) / std
 
 
 def wavlm(model: str, revision: str | None, pin: Pin = None) -> tuple[Any, str]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from mercli.contracts import Batch, HeadOutput
+from mercli.fusion import gathering
 from mercli.fusion.batch import pooled
-from mercli.fusion.heads.foalnet_losses import Negatives, alignment_loss, hard_negatives, similarity
+from mercli.fusion.gathering import Stream, processes
+from mercli.fusion.heads.foalnet_losses import alignment_loss, hard_negatives, similarity
 from mercli.fusion.losses import cross_entropy
 
-Stream = tuple[torch.Tensor, torch.Tensor]  # values (B, T, D), real (B, T)
 MASKED = -10_000.0  # what a masked key scores: finite, so that a stream without any key stays finite
 
 
@@ -142,35 +144,34 @@ class FoalNet(nn.Module):
         return total
 
     def auxiliary(self, output: HeadOutput, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the alignment and the matching loss of the items with both modalities; 0 where there is none."""
-        audio, face = self._streams(batch)
-        both = audio[1].any(1) & face[1].any(1)
+        """Return the alignment and the matching loss of the items with both modalities; 0 where there is none.
+
+        Of a batch that lies on several processes, all items are aligned, and partners are drawn among all.
+        """
         if batch.targets is None:
             raise ValueError("a loss needs targets")
-        labels = batch.targets[both]
-        if not len(labels):
+        own = self._streams(batch)
+        audio, face, labels, first = _gathered(*own, batch.targets) if processes() > 1 else (*own, batch.targets, 0)
+        (both,) = torch.where(audio[1].any(1) & face[1].any(1))
+        if not len(both):
             return output.logits.new_zeros(()), output.logits.new_zeros(())
-        audio, face = (audio[0][both], audio[1][both]), (face[0][both], face[1][both])
+        audio, face, labels = _of(audio, both), _of(face, both), labels[both]
         likeness = similarity(
             self.audio_projection(pooled(*audio)),
             self.face_projection(pooled(*face)),
             self.temperature.clamp(min=0.01),
         )
-        negatives = hard_negatives(likeness.detach(), labels, false=self.compat)
-        return (
-            alignment_loss(likeness, labels, average=not self.compat),
-            self._matching(output, both, audio, face, negatives),
-        )
-
-    def _matching(
-        self, output: HeadOutput, both: torch.Tensor, audio: Stream, face: Stream, negatives: Negatives
-    ) -> torch.Tensor:
-        """Return the mean of both directions' cross-entropies of true (own) and false (another's) partners."""
+        partners = gathering.drawn(torch.stack(hard_negatives(likeness.detach(), labels, false=self.compat)))
+        mine = (both >= first) & (both < first + len(batch.targets))
+        rows = both[mine] - first
+        heard, seen = output.extras["audio"][rows], output.extras["face"][rows]
+        to_face = _Told(heard, _of(own[0], rows), face, partners[0], mine)
+        to_audio = _Told(seen, _of(own[1], rows), audio, partners[1], mine)
         parts = [
-            _told(self.audio_matches, self.audio_from_face, output.extras["audio"][both], audio, face, negatives[0]),
-            _told(self.face_matches, self.face_from_audio, output.extras["face"][both], face, audio, negatives[1]),
+            to_face.loss(self.audio_matches, self.audio_from_face),
+            to_audio.loss(self.face_matches, self.face_from_audio),
         ]
-        return torch.stack(parts).mean()
+        return alignment_loss(likeness, labels, average=not self.compat), torch.stack(parts).mean()
 
     def _streams(self, batch: Batch) -> tuple[Stream, Stream]:
         """Return both streams with zeros for what is not valid; frames of the face are dropped out."""
@@ -180,15 +181,38 @@ class FoalNet(nn.Module):
         return audio, (self.dropout(face[0]), face[1])
 
 
-def _told(
-    head: nn.Module, stack: Stack, own: torch.Tensor, rows: Stream, others: Stream, partner: torch.Tensor
-) -> torch.Tensor:
-    """Return the cross-entropy of telling own partners (1) from drawn ones (0), over the items that drew one."""
-    drew = partner >= 0
-    if not drew.any():
-        return own.new_zeros(())
-    partner = partner[drew]
-    another, _ = stack((rows[0][drew], rows[1][drew]), (others[0][partner], others[1][partner]))
-    logits = head(torch.cat([own[drew], another]))
-    truth = torch.arange(2 * len(partner), device=own.device) < len(partner)
-    return F.cross_entropy(logits, truth.long())
+def _of(stream: Stream, rows: torch.Tensor) -> Stream:
+    return stream[0][rows], stream[1][rows]
+
+
+def _gathered(audio: Stream, face: Stream, labels: torch.Tensor) -> tuple[Stream, Stream, torch.Tensor, int]:
+    """Return the streams and labels of all processes' items, and where this process's begin."""
+    count, heard, seen = gathering.longest((len(labels), audio[0].shape[1], face[0].shape[1]), labels.device)
+    every = gathering.plain(F.pad(labels, (0, count - len(labels)), value=-1))
+    return gathering.stream(audio, count, heard), gathering.stream(face, count, seen), every, gathering.rank() * count
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """What telling partners apart needs: the pooled ``own`` streams of items and their ``rows``, and the ``others``
+    (N) among which each of N items of all processes drew its ``partner``, -1 for none; ``mine`` are this process's.
+    """
+
+    own: torch.Tensor
+    rows: Stream
+    others: Stream
+    partner: torch.Tensor
+    mine: torch.Tensor
+
+    def loss(self, head: nn.Module, stack: Stack) -> torch.Tensor:
+        """Return the cross-entropy of telling own partners (1) from drawn ones (0), over the items that drew one."""
+        total = int((self.partner >= 0).sum())
+        if not total:
+            return self.own.new_zeros(())
+        partner = self.partner[self.mine]
+        drew = partner >= 0
+        another, _ = stack(_of(self.rows, drew), _of(self.others, partner[drew]))
+        logits = head(torch.cat([self.own[drew], another]))
+        truth = torch.arange(len(logits), device=logits.device) < len(another)
+        # the mean over processes of what each gives is the mean over the items of all
+        return F.cross_entropy(logits, truth.long(), reduction="sum") * (processes() / (2 * total))

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from mercli import __version__
 from mercli.config_tune import FinetuneConfig
 from mercli.jobs.features.tuned import CARD
-from mercli.jobs.fits import dataset
+from mercli.jobs.fits import dataset, labelling, lessons
+from mercli.jobs.fits.lessons import Lesson
+from mercli.jobs.tuned.bodies import Begun
 from mercli.jobs.tuned.examples import Corpora
 from mercli.results import metrics, stats
 from mercli.rundir import plain, write_text
 
 if TYPE_CHECKING:
+    from mercli.contracts import Learner
     from mercli.tuning.examples import Example
     from mercli.tuning.network import Body
     from mercli.tuning.scoring import Answers
@@ -26,24 +29,29 @@ if TYPE_CHECKING:
 def card_of(
     config: FinetuneConfig,
     corpora: Corpora,
-    body: Body,
+    begun: Begun,
     parts: Mapping[str, Sequence[Example]],
     tested: Answers,
     tuner: Tuner,
+    lesson: Lesson | None,
 ) -> dict[str, Any]:
     """Return the card: encoder, base, data, counts, policy, figures on test; ``trained_on`` names dev, too.
 
     Dev chose the epoch, so nothing is published for it (DESIGN 7).
     """
+    body = begun.body
+    before = {"start": _inherited(config), lessons.TEACHER: [plain(use) for use in lesson.saw] if lesson else []}
+    own = [row for name in corpora.held for row in _seen(name, corpora, parts)]
     return {
         "format": 1,
         "mer": __version__,
         "modality": config.modality,
         "encoder": {"name": body.plugin, "option": body.place},
         "base": {"model": config.encoder, "revision": config.revision, "weights": config.weights},
+        "parameters": {"all": begun.whole, "tuned": begun.tuned},
         "classes": list(body.classes),
-        "policy": dataset.policy_of(list(corpora.held.values())),
-        "trained_on": [*_inherited(config), *(row for name in corpora.held for row in _seen(name, corpora, parts))],
+        "policy": labelling.policy_of(list(corpora.held.values())),
+        "trained_on": _once([*before["start"], *before[lessons.TEACHER], *own]),
         "excluded": list(config.exclude),
         "segments": {split: _counts(own, body.classes) for split, own in parts.items()},
         "left_out": {
@@ -52,22 +60,29 @@ def card_of(
             "could not be read in training": dict(sorted(tuner.skipped.reasons.items())),
         },
         "best": {"epoch": _best_epoch(tuner), "chosen_by": "UAR on dev"},
-        "figures": {f"{name} test": row for name, row in figures(tested, body.classes).items()},
+        "figures": {
+            f"{name} test": {**row, "seen_by": _seen_by(dataset.identity(corpora.held[name]), before)}
+            for name, row in figures(tested, body.classes).items()
+        },
         "recipe": config.model_dump(exclude={"data", "runs", "device"}),
     }
 
 
 def _inherited(config: FinetuneConfig) -> list[dict[str, Any]]:
     """Return what the weights that tuning began with had seen, where their card or the public model's says so."""
+    from mercli.features.embedded.weights import find
     from mercli.features.seeds import checkpoints, smil
     from mercli.tuning.network import named
 
     name, model = named(config.encoder, config.modality)
+    if name.startswith("embedded-"):
+        return [plain(one) for one in find(config.modality, config.weights or model).trained_on]
     start = config.weights or model or {"smil-audio": smil.AUDIO}.get(name, "")
     known = {smil.AUDIO: smil.AUDIO_SAW, smil.TEXT: smil.TEXT_SAW}
     if name == "smil-face":
         known[start] = smil.FACE_SAW
-    return [plain(one) for one in checkpoints.learned(start) or known.get(start, ())]
+    learned = checkpoints.learned(start) if start else None
+    return [plain(one) for one in learned or known.get(start, ())]
 
 
 def _seen(name: str, corpora: Corpora, parts: Mapping[str, Sequence[Example]]) -> list[dict[str, Any]]:
@@ -80,6 +95,19 @@ def _seen(name: str, corpora: Corpora, parts: Mapping[str, Sequence[Example]]) -
         if any(example.corpus == name for example in parts[split]):
             found.append({"corpus": who, "split": split, "speakers": sorted(speakers)})
     return found
+
+
+def _once(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for number, row in enumerate(rows) if row not in rows[:number]]
+
+
+def _seen_by(corpus: str, before: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Return who had seen the test split before this tuning: the weights that it began with, its teacher."""
+    return [
+        who
+        for who, rows in before.items()
+        if any(row["corpus"] == corpus and row["split"] in ("test", "all") for row in rows)
+    ]
 
 
 def _counts(examples: Sequence[Example], classes: Sequence[str]) -> dict[str, int]:
@@ -114,7 +142,7 @@ def figures(found: Answers, classes: Sequence[str]) -> dict[str, Any]:
     return made
 
 
-def write(folder: Path, body: Body, card: Mapping[str, Any]) -> None:
+def write(folder: Path, body: Body | Learner, card: Mapping[str, Any]) -> None:
     """Write weights and configuration as the encoder reads them, the card, and a README; the card comes last."""
     from mercli.features.hf_models import quiet
 
@@ -132,15 +160,23 @@ def _readme(folder: Path, card: Mapping[str, Any]) -> str:
         "",
         f"Classes: {', '.join(card['classes'])} (policy {card['policy']}). Learned from, or chosen on: {learnt}.",
         *([f"Excluded: {', '.join(card['excluded'])}."] if card["excluded"] else []),
+        *(
+            [f"Figures: of it, its run's other encoders and their head `{card['head']}` together."]
+            if "head" in card
+            else []
+        ),
         "",
         "| data | figure | value | 95 % interval by speaker | segments |",
         "|---|---|--:|---|--:|",
     ]
-    for data, row in card["figures"].items():
+    for place, row in card["figures"].items():
         for name in ("uar", "accuracy", "weighted_f1"):
             interval = row[name]["interval"]
             shown = f"{interval[0]:.3f}-{interval[1]:.3f}" if interval else ""
+            data = f"{place}†" if row["seen_by"] else place
             lines.append(f"| {data} | {name} | {row[name]['value']:.3f} | {shown} | {row['segments']} |")
+    if any(row["seen_by"] for row in card["figures"].values()):
+        lines += ["", "† the weights that it began with, or its teacher, had seen this data."]
     lines += [
         "",
         f"Use: `mer extract --corpora NAME --encoder {folder.name}` (this folder). Licence: that of the base model or",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from mercli.config_tune import FinetuneConfig
 from mercli.corpora import audit, manifest
 from mercli.errors import ConfigError, DataError
 from mercli.jobs.clips import keeping, kept
-from mercli.jobs.fits import dataset
+from mercli.jobs.fits import labelling
 from mercli.jobs.fits.fitting import cluster
 from mercli.labels import narrowed
 from mercli.tuning.examples import Example
@@ -49,14 +49,14 @@ def load(config: FinetuneConfig) -> Corpora:
     if both := sorted({*config.corpora} & {*config.exclude}):
         raise ConfigError(f"corpus '{both[0]}' is excluded, and named to learn from", "--exclude another")
     held = {name: manifest.load(Path(config.data), name) for name in dict.fromkeys(config.corpora)}
-    scheme = dataset.common_scheme(list(held.values()))
+    scheme = labelling.common_scheme(list(held.values()))
     scheme = narrowed(scheme, config.classes) if config.classes else scheme
     labels: dict[str, str] = {}
     dropped: Counter[str] = Counter()
     segments: dict[str, list[Segment]] = {name: [] for name in held}
     for name, one in held.items():
         for segment in one.segments():
-            label = dataset.label_in(segment, one, scheme)
+            label = labelling.label_in(segment, one, scheme)
             if label is None:
                 dropped[name] += 1
             else:
@@ -95,10 +95,10 @@ def _learnt(found: Corpora) -> LabelScheme:
     return found.scheme if names == found.scheme.names else replace(found.scheme, names=names)
 
 
-def keep(config: FinetuneConfig, corpora: Corpora, settings: StreamSettings) -> None:
+def keep(config: FinetuneConfig, held: Mapping[str, manifest.Manifest], settings: StreamSettings) -> None:
     """Decode what the modality's streams lack, once; what is there is passed over."""
     if config.modality != "text":
-        for one in corpora.held.values():
+        for one in held.values():
             keeping.keep_for(one, settings, config.face, (config.modality,))
 
 
@@ -128,6 +128,22 @@ def examples(
     if not made["train"]:
         raise DataError(f"no training segment has {config.modality}", f"mer prepare --corpus {config.corpora[0]} ...")
     return made
+
+
+def unlabelled(
+    config: FinetuneConfig,
+    held: Mapping[str, manifest.Manifest],
+    segments: Mapping[str, Sequence[Segment]],
+    settings: StreamSettings,
+) -> Iterator[Example]:
+    """Yield those segments that have the modality, by corpus, as examples whose label is not asked."""
+    for name, own in segments.items():
+        clips = {clip.id: clip for clip in held[name].clips()}
+        place = kept.place(held[name].folder, settings, config.face, (config.modality,))
+        for segment in own:
+            example = _example(config, name, segment, clips[segment.clip_id], place)
+            if isinstance(example, Example):
+                yield example
 
 
 def _example(config: FinetuneConfig, corpus: str, segment: Segment, clip: Clip, place: Path) -> Example | str:

@@ -1,0 +1,68 @@
+"""What every training by the ``Trainer`` goes through, alone or on several processes: one run, and an end to it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mercli import log
+from mercli.config_tune import FinetuneConfig
+from mercli.errors import DataError
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+    from mercli.tuning.tuner import Tuner
+
+T = TypeVar("T", bound="Tuner")
+WAIT = timedelta(days=7)
+"""How long processes wait for the one that decodes the corpora."""
+
+
+def begun(device: str) -> PartialState:
+    """Return this process's place among those that train together; only the first one talks."""
+    from accelerate import PartialState
+
+    state = PartialState(cpu=device == "cpu", timeout=WAIT)
+    if not state.is_main_process:
+        log.setup(quiet=True, verbose=0)
+    return state
+
+
+def run_of(state: PartialState, make: Callable[[], Path]) -> Path:
+    """Return the folder of a run, made by one process and told to the others."""
+    from accelerate.utils import broadcast_object_list
+
+    where: list[Any] = [str(make()) if state.is_main_process else None]
+    return Path(broadcast_object_list(where)[0])
+
+
+def trained(make: Callable[[FinetuneConfig], T], config: FinetuneConfig, folder: Path, resume: bool) -> T:
+    """Train to the end; where memory runs out, half the batch is accumulated twice.
+
+    ``make`` the trainer of a config; ``resume``: from the newest whole checkpoint in ``folder``.
+    """
+    import torch
+
+    from mercli.features.hf_models import quiet
+    from mercli.tuning.tuner import last_whole
+
+    while True:
+        tuner = make(config)
+        last = last_whole(folder) if resume else None
+        if last:
+            log.logger.info("goes on from '%s'", last)
+        try:
+            with quiet(), warnings.catch_warnings():  # of torch, on how transformers hands masks over
+                warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
+                tuner.train(resume_from_checkpoint=last)
+            return tuner
+        except (torch.cuda.OutOfMemoryError, MemoryError) as fault:
+            if config.batch == 1:
+                raise DataError("there is no memory for one segment at a time", tuner.smaller) from fault
+            config = config.model_copy(update={"batch": config.batch // 2, "accumulate": config.accumulate * 2})
+            log.logger.warning("no memory: batches of %d, accumulated %d times", config.batch, config.accumulate)
+            resume = True
