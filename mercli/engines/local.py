@@ -38,6 +38,7 @@ class Local:
     def __init__(self, jobs: int | Literal["auto"], device: str = "auto", retries: int = 1) -> None:
         self.jobs = devices.workers(device) if jobs == "auto" else devices.enough(jobs)
         self.retries = retries
+        self.peaks: list[int] = []
 
     def map(
         self, work: Callable[[Item], Result], items: Iterable[Item], lost: Callable[[Item, str], Result] | None = None
@@ -51,7 +52,10 @@ class Local:
             yield from map(work, items)
         else:
             processes = [_Process(worker.setup(number, devices.share(self.jobs))) for number in range(self.jobs)]
-            yield from spread(processes, work, items, self.retries, lost)
+            try:
+                yield from spread(processes, work, items, self.retries, lost)
+            finally:
+                self.peaks = [process.peak for process in processes if process.peak]
 
 
 class _Process:
@@ -62,6 +66,7 @@ class _Process:
     def __init__(self, told: worker.Setup) -> None:
         self.told = told
         self.pool: ProcessPoolExecutor | None = None
+        self.peak = 0
 
     def start(self) -> Future[Any]:
         # fork would copy a process whose libraries hold threads and locks
@@ -75,7 +80,9 @@ class _Process:
         return self.last
 
     def result(self, future: Future[Any]) -> Any:
-        return pickle.loads(future.result())  # noqa: S301 - made by a process of our own
+        result, peak = pickle.loads(future.result())  # noqa: S301 - made by a process of our own
+        self.peak = max(self.peak, peak or 0)
+        return result
 
     def stop(self) -> None:
         if self.pool is None:
@@ -95,8 +102,8 @@ def _begin(told: worker.Setup) -> None:
 
 
 def _packed(work: Callable[[Item], Any], item: Item) -> bytes:
-    """Return the result as plain bytes: torch would hand each tensor over as a shared file that stays open."""
-    return pickle.dumps(work(item), pickle.HIGHEST_PROTOCOL)
+    """Return result and peak of memory as plain bytes: torch would hand a tensor over as a shared file, left open."""
+    return pickle.dumps((work(item), worker.peak()), pickle.HIGHEST_PROTOCOL)
 
 
 def _end_with_parent() -> None:

@@ -23,8 +23,8 @@ from mercli.log import logger
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Told = tuple[Any, list[tuple[int, str]]]
-"""What an actor answers: a result, and the log's lines (level, text) on the way to it."""
+Told = tuple[Any, list[tuple[int, str]], int | None]
+"""What an actor answers: a result, the log's lines (level, text) on the way to it, and its peak of memory in bytes."""
 PATIENCE = 10.0
 """Seconds in which a cluster must answer."""
 PASSED_ON = ("HF_", "MER_", "TRANSFORMERS_", "XDG_CACHE_HOME")
@@ -55,6 +55,7 @@ class Ray:
             )
         self.jobs = jobs if jobs == "auto" else devices.enough(jobs)
         self.device, self.address, self.gpus, self.cpus, self.retries = device, address, gpus, cpus, retries
+        self.peaks: list[int] = []
 
     def map(
         self, work: Callable[[Item], Result], items: Iterable[Item], lost: Callable[[Item, str], Result] | None = None
@@ -68,7 +69,11 @@ class Ray:
         first = list(islice(items, 1))
         if first:  # a Ray is not started for nothing
             with self._joined():
-                yield from spread(self._actors(), work, chain(first, items), self.retries, lost)
+                actors = self._actors()
+                try:
+                    yield from spread(actors, work, chain(first, items), self.retries, lost)
+                finally:
+                    self.peaks = [actor.peak for actor in actors if actor.peak]
 
     @contextmanager
     def _joined(self) -> Iterator[None]:
@@ -128,6 +133,7 @@ class _Actor:
         self.build = ray.remote(_Remote).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0)
         self.handle: Any = None
         self.threads = max(1, int(cpus))
+        self.peak = 0
 
     def start(self) -> Future[Told]:
         self.handle = self.build.remote()
@@ -139,11 +145,12 @@ class _Actor:
 
     def result(self, future: Future[Told]) -> Any:
         try:
-            result, lines = future.result()
+            result, lines, peak = future.result()
         except RayTaskError as fault:
             raise fault.cause from fault
         for level, text in lines:
             logger.log(level, "%s", text)
+        self.peak = max(self.peak, peak or 0)
         return result
 
     def stop(self) -> None:
@@ -158,12 +165,12 @@ class _Remote:
         os.environ.update(environment)
         os.chdir(folder)  # paths are relative to where the command was given
         worker.begin(told)
-        return None, []
+        return None, [], worker.peak()
 
     def do(self, work: Callable[[Any], Any], item: Any) -> Told:
         lines = _Lines()
         logger.handlers[:] = [lines]
-        return work(item), lines.said
+        return work(item), lines.said, worker.peak()
 
 
 class _Lines(logging.Handler):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from mercli import log, registry
 from mercli.engines import devices
+
+STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,12 @@ def begin(told: Setup) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     for path in told.plugin_files:
         registry.load_file(path)
+
+
+def peak() -> int | None:
+    """Return the most bytes of memory that this process has held, or ``None`` where the system does not tell."""
+    try:
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", STATUS.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None

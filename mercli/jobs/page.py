@@ -10,6 +10,7 @@ from typing import Any
 from mercli import rundir
 from mercli.errors import DataError, PluginError
 from mercli.jobs import reports
+from mercli.jobs.reports import origin
 from mercli.jobs.reports.summary import summary
 from mercli.results import page as pages
 from mercli.results.section import Section
@@ -48,7 +49,7 @@ def _part(run: Path, first: Path | None) -> pages.Part:
     head = summary(run)
     sections, without = _sections(run, first)
     if not sections:
-        raise DataError(f"run '{run.name}' has nothing to report: {'; '.join(without.values())}", f"ls {run}")
+        raise DataError(f"run '{run.name}' has nothing to report: {'; '.join(without.values())}", f"ls '{run}'")
     left_out = [*head.left_out, *((f"report {kind}", reason) for kind, reason in without.items())]
     return pages.Part(run.name, head.title, head.facts, head.main, head.notes, sections, left_out)
 
@@ -61,6 +62,8 @@ def _sections(run: Path, first: Path | None) -> tuple[list[Section], dict[str, s
             continue
         given = (first, run) if kind == PAIRED else (run,)
         try:
+            if kind in reports.REOPENED:
+                origin.settings(run)
             sections.append(reports.kind(kind)(*given))
         except (DataError, PluginError) as fault:
             without[kind] = fault.message

@@ -6,7 +6,7 @@ import hashlib
 import re
 from base64 import b64encode
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
 
 from mercli.results.section import Interval, Picture, Table
@@ -26,6 +26,13 @@ COLOURS = {
     **{light.lower(): f"light-dark({light}, {dark})" for light, dark in ON_DARK.items()},
 }
 ABSENT = "–"
+
+
+class Link(NamedTuple):
+    """A cell that leads to another page; its address is relative to the page that it stands on."""
+
+    text: str
+    address: str
 
 
 @cache
@@ -74,6 +81,8 @@ def is_figure(cell: Any) -> bool:
 
 def shown(cell: Any) -> str:
     """Return a cell as a reader sees it: three decimals, a true minus, a dash for what is undefined."""
+    if isinstance(cell, Link):
+        return _led(cell)
     if cell is None or cell == "":
         return ABSENT
     if isinstance(cell, bool):
@@ -83,6 +92,12 @@ def shown(cell: Any) -> str:
     if isinstance(cell, float):
         return "<0.001" if 0 < cell < 0.0005 else f"{cell:.3f}".replace("-0.000", "0.000").replace("-", "−")
     return str(cell).replace("-", "−") if is_figure(cell) else str(cell)
+
+
+def _led(link: Link) -> Markup:
+    from markupsafe import Markup
+
+    return Markup('<a href="{}">{}</a>').format(link.address, link.text)
 
 
 def ink(colour: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mercli.errors import MissingExtra
-from mercli.results.style import STYLE, headed, palette, render
+from mercli.results.style import STYLE, columns, headed, palette, render
 
 METHODS = ("pca", "umap")
 COLOURED = 11
@@ -88,27 +88,23 @@ def picture(panels: Sequence[Panel], groups: Sequence[str], title: str) -> dict[
     from matplotlib.figure import Figure
 
     common = [name for name, _ in sorted(Counter(groups).items(), key=lambda pair: (-pair[1], pair[0]))[:COLOURED]]
-    order = [name for name in dict.fromkeys(groups) if name in common]
-    looks = {name: (colour, MARKERS[at]) for at, (name, colour) in enumerate(palette(order).items())}
-    columns = 2 if len(panels) > 1 else 1
-    lines = (len(panels) + columns - 1) // columns
+    looks = {name: (colour, MARKERS[at]) for at, (name, colour) in enumerate(palette(sorted(common)).items())}
+    across = 2 if len(panels) > 1 else 1
+    lines = (len(panels) + across - 1) // across
     with rc_context(STYLE):
-        figure = Figure((4.6 * columns, 3.9 * lines + 0.9), layout="constrained")
-        grid = figure.subplots(lines, columns, squeeze=False).flat
+        figure = Figure((4.6 * across, 3.9 * lines + 0.9), layout="constrained")
+        grid = list(figure.subplots(lines, across, squeeze=False).flat)
         for axes, panel in zip(grid, panels, strict=False):
             _scatter(axes, panel, groups, looks)
-        for axes in list(grid)[len(panels) :]:
-            axes.set_axis_off()
-        last = figure.axes[0]
-        handles = [
-            last.scatter([], [], color=colour, marker=marker, s=24, label=name)
-            for name, (colour, marker) in looks.items()
-        ]
-        if len(set(groups)) > len(looks):
-            more = f"{len(set(groups)) - len(looks)} others"
-            handles.append(last.scatter([], [], color="#BBBBBB", marker=".", s=24, label=more))
+        others = len(set(groups)) - len(looks)
+        known = [*looks.items(), *([(f"{others} others", ("#BBBBBB", "."))] if others else ())]
+        handles = [grid[0].scatter([], [], color=c, marker=m, s=24, label=name) for name, (c, m) in known]
         headed(figure, title)
-        figure.legend(handles=handles, loc="outside lower center", ncols=5 if columns > 1 else 3)
+        if len(grid) > len(panels):
+            grid[-1].set_axis_off()
+            grid[-1].legend(handles=handles, loc="center", ncols=1)
+        else:
+            figure.legend(handles=handles, loc="outside lower center", ncols=columns(figure, [*looks], 5))
         return render(figure)
 
 

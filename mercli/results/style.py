@@ -37,6 +37,12 @@ FURTHER = (OTHER, "#882255", "#44AA99", "#999933", "#AA4499", "#661100", "#6699C
 ON_DARK = {"#332288": "#A99BF0", "#882255": "#D9709F", "#661100": "#D08770", "#AA4499": "#C76BB8"}
 """What is too dark to be seen on a dark ground, and the colour that stands for it there."""
 GRID = "#DDDDDD"
+LONG = 32
+"""Letters of a name that an axis or a legend has room for."""
+PART = 14
+"""Letters of a name that shares its place with others."""
+LETTERS = 11.5
+"""Letters on an inch of a title or a legend."""
 INK = "#111111"
 """Letters on a pale cell; black itself follows the colour scheme of a page."""
 
@@ -57,9 +63,20 @@ def series(index: int) -> str:
     return SERIES[index % len(SERIES)]
 
 
+def short(name: str, most: int = LONG) -> str:
+    """Return a name as an axis or a legend has room for it: the middle of a long one is left out."""
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most // 2) :]}"
+
+
+def columns(figure: Any, names: Sequence[str], most: int) -> int:
+    """Return how many columns a legend below a figure may have, so that its names lie within."""
+    letters = max(len(short(name)) for name in names) + 5
+    return max(1, min(most, int(figure.get_figwidth() * LETTERS) // letters))
+
+
 def headed(figure: Any, *lines: str) -> None:
     """Write a title over the whole figure, at its left; a long line goes on in the next."""
-    width = int(figure.get_figwidth() * 11.5)
+    width = int(figure.get_figwidth() * LETTERS)
     wrapped = [part for line in lines for part in wrap(line, width)]
     figure.suptitle("\n".join(wrapped), fontsize=10, x=0.01, ha="left")
 
@@ -70,8 +87,21 @@ def gridded(axes: Any, axis: str = "both") -> None:
     axes.set_axisbelow(True)
 
 
+def _shorten(figure: Any) -> None:
+    """Shorten long names along axes and in legends: they would leave no room for what is drawn."""
+    from matplotlib.ticker import FixedLocator
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_locator(), FixedLocator):
+            axis.set_ticklabels([short(text.get_text()) for text in axis.get_ticklabels()])
+    for legend in (*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))):
+        for text in legend.get_texts():
+            text.set_text(short(text.get_text()))
+
+
 def render(figure: Any) -> dict[str, bytes]:
-    """Return the figure as ``png`` and ``svg`` bytes without dates or versions."""
+    """Return the figure as ``png`` and ``svg`` bytes without dates or versions, its long names shortened."""
+    _shorten(figure)
     result = {}
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         buffer = io.BytesIO()

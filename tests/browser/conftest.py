@@ -1,4 +1,4 @@
-"""A browser, and the two pages that it opens: a report, and a clip beside its timeline."""
+"""A browser, and the pages that it opens: a report, a clip beside its timeline, and what leads to such clips."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mercli.results.exports import index_page
 from mercli.results.exports.clip_page import page
 from mercli.results.exports.tiers import Recording
 from mercli.types import Prediction, Word
@@ -35,11 +36,14 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    made = {"report": folder / "report.html", "clip": folder / "clip.html"}
+    made = {name: folder / f"{name}.html" for name in ("report", "clip", "index")}
     made["report"].write_text(report(), encoding="utf-8")
     shutil.copy(CLIP, folder / "a & b.mp4")
     recording = Recording(folder / "a & b.mp4", SECONDS, folder)
     made["clip"].write_text(page(answers(), recording), encoding="utf-8")
+    short = [replace(each, id="c.mp4") for each in answers()[:1]]
+    found = [*index_page.entries(answers(), "clip.html"), *index_page.entries(short, "c.html")]
+    made["index"].write_text(index_page.index(found), encoding="utf-8")
     return made
 
 

@@ -1,4 +1,4 @@
-"""Both pages in a browser: as a reader sees, sorts, seeks, prints and hears them."""
+"""The pages in a browser: as a reader sees, sorts, seeks, prints and hears them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SORTED = "table => [...table.tBodies[0].rows].map(row => row.cells[1].textConten
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", [*BOTH, "index"])
 def test_axe_finds_no_serious_fault(chromium, pages, name, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     with opened(chromium, pages[name], color_scheme=scheme) as tab:
@@ -97,6 +97,19 @@ def test_a_table_is_sorted_by_click_and_by_key(chromium, pages):
         assert figures == ["−2.500", "−1.500", "−0.500", "0.500", "–"]
         uar.get_by_role("button").click()
         assert table.evaluate("table => table.tBodies[0].rows[4].cells[2].textContent") == "–"
+
+
+def test_the_index_is_sorted_by_figures_and_leads_to_a_clip_without_the_script(chromium, pages):
+    clips = "table => [...table.tBodies[0].rows].map(row => row.cells[0].textContent)"
+    with opened(chromium, pages["index"]) as tab:
+        tab.get_by_role("columnheader", name="probability").get_by_role("button").click()
+        assert tab.locator("table").evaluate(clips) == ["a & b.mp4", "c.mp4"]
+        tab.get_by_role("columnheader", name="seconds").get_by_role("button").click()
+        assert tab.locator("table").evaluate(clips) == ["c.mp4", "a & b.mp4"]
+    with opened(chromium, pages["index"], java_script_enabled=False, viewport={"width": 360, "height": 740}) as tab:
+        assert tab.locator("button").count() == 0
+        tab.get_by_role("link", name="a & b.mp4").click()
+        assert tab.get_by_role("heading", level=1).text_content() == "a & b.mp4"
 
 
 def state(tab):

@@ -20,6 +20,7 @@ from mercli.cli import rendering
 from mercli.jobs.answers import exporting
 from mercli.results.exports import parquet
 from mercli.types import Prediction
+from tests.results.pages import Read
 from tests.streams.clips import make_clip
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,19 @@ def test_many_clips_become_a_file_each_with_names_that_differ(mer, clips, tmp_pa
     alone = pympi.Elan.Eaf(str(tmp_path / "labels" / "tone_é.eaf"))
     assert alone.get_annotation_data_for_tier("face") == []
     assert alone.get_annotation_data_for_tier("audio")
+
+
+def test_pages_of_many_clips_are_led_to_by_an_index(mer, clips, tmp_path):
+    (tmp_path / "index.txt").write_text("so glad")
+    answer = mer("predict", clips / "a.mp4", clips / "z.mp4", tmp_path / "index.txt", "--format", "html",
+                 "-o", tmp_path / "pages", "--transcriber", "sidecar")  # fmt: skip
+    assert (answer.code, answer.out) == (6, "")
+    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == ["a.html", "index-2.html", "index.html"]
+    index = Read((tmp_path / "pages" / "index.html").read_text())
+    leading = [each["href"] for each in index.of("a") if each.get("class") != "skip"]
+    assert leading == ["a.html", "index-2.html"]
+    assert any(cell.endswith("z.mp4") for cell in index.text("th"))
+    assert any("no media file" in cell for cell in index.text("td"))
 
 
 def test_the_ending_chooses_the_format_and_files_are_the_same_twice(mer, clips, tmp_path):
@@ -181,6 +195,7 @@ def test_the_commands_and_code_of_the_page_run(mer, monkeypatch, tmp_path):
         assert answer.code == 0, (words, answer.err)
     assert {path.name for path in (tmp_path / "mer").iterdir()} == {
         "hello.TextGrid", "hello.eaf", "labels", "all.parquet", "hello-annotated.mp4", "hello.jsonl", "timeline",
+        "pages",
     }  # fmt: skip
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     shown = io.StringIO()

@@ -127,10 +127,7 @@ def _write(
         trained_on=[use for m in PARTS for use in cards[m]["trained_on"]],
         facts={"mercli": __version__, "temperatures": temperatures, "pooling_weights": weights, "fit": figures},
     )
-    plain = Statistics(
-        {m: np.zeros(d, np.float32) for m, d in dims.items()}, {m: np.ones(d, np.float32) for m, d in dims.items()}
-    )
-    bundles.save(output / "bundle", card, head, plain, _readme(cards, weights, temperatures))
+    bundles.save(output / "bundle", card, head, Statistics.unchanging(dims), _readme(cards, weights, temperatures))
 
 
 def _priors(cards: Mapping[str, Any]) -> dict[str, list[float]]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from mercli import presets
 from mercli.errors import ConfigError
+from mercli.fusion import readout
 from mercli.fusion.bundle import Bundle
-from mercli.fusion.calibration import log_softmax, with_prior
+from mercli.fusion.calibration import log_softmax
 from mercli.results.shares import shapley
 from mercli.types import FeatureBundle
 
@@ -23,8 +24,16 @@ LogProbabilities = NDArray[np.float64]
 def prior(bundle: Bundle, name: str) -> LogProbabilities | None:
     """Return the log-prior (K,) of ``uniform | train | corpus:NAME | FILE``; ``None`` is uniform.
 
-    Raises ``ConfigError`` for a file that does not give every class a positive number.
+    Raises ``ConfigError`` for a file that does not give every class a positive number, and for labels of another kind.
     """
+    scheme = bundle.card.scheme
+    if scheme.kind != "one-of":
+        if name == "uniform":
+            return None
+        raise ConfigError(
+            f"--prior '{name}' is for one-of schemes, and bundle '{bundle.card.name}' answers in a {scheme.kind} one",
+            "mer predict without --prior",
+        )
     known = name.removeprefix("corpus:")
     if name.startswith("corpus:") or name in ("uniform", "train"):
         return bundle.log_prior(known)
@@ -62,17 +71,33 @@ def probabilities(
     text_trust: float | None,
     modalities: tuple[str, ...],
 ) -> NDArray[np.float64]:
-    """Return probabilities (K,) from ``modalities`` alone; none of them gives the prior.
+    """Return the scores (K,) from ``modalities`` alone; none of them gives the prior, even odds, or a scale's middle.
 
-    A transcript trusted to ``t`` < 1 counts for ``t``: ``log p = t log p(with text) + (1 - t) log p(without)``.
+    A transcript trusted to ``t`` < 1 counts for ``t``: ``log p = t log p(with text) + (1 - t) log p(without)``;
+    log-odds and values are averaged likewise.
     """
-    uniform = np.zeros(len(bundle.card.scheme.names))
-    log_p = bundle.log_probabilities([features], modalities)[0] if modalities else uniform
+    scheme = bundle.card.scheme
+    unknown = readout.unknown(scheme)
+    log_p = bundle.log_probabilities([features], modalities)[0] if modalities else unknown
     if text_trust is not None and text_trust < 1 and "text" in modalities:
         others = tuple(m for m in modalities if m != "text")
-        without = bundle.log_probabilities([features], others)[0] if others else uniform
-        log_p = log_softmax(text_trust * log_p + (1 - text_trust) * without)
-    return with_prior(log_p, log_prior)
+        without = bundle.log_probabilities([features], others)[0] if others else unknown
+        log_p = text_trust * log_p + (1 - text_trust) * without
+        log_p = log_softmax(log_p) if scheme.kind == "one-of" else log_p
+    return readout.scores(log_p, scheme, log_prior)
+
+
+def refuse(bundle: Bundle, *, explain: bool, abstain: float) -> None:
+    """Raise ``ConfigError`` for an option that asks of a bundle's answers what labels of their kind have not."""
+    scheme = bundle.card.scheme
+    asked = {"--explain": explain and scheme.kind == "values", "--abstain": abstain > 0 and scheme.kind != "one-of"}
+    for option, refused in asked.items():
+        if refused:
+            raise ConfigError(
+                f"{option} needs the probability of one answer, and bundle '{bundle.card.name}' answers in a "
+                f"{scheme.kind} scheme",
+                f"mer predict without {option}",
+            )
 
 
 def alone(

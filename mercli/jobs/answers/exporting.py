@@ -12,7 +12,7 @@ from pathlib import Path
 from mercli import log, rundir
 from mercli.errors import DataError
 from mercli.jobs.clips.cutting import Medium, Source, length
-from mercli.results.exports import clip_page, eaf, parquet, subtitles, textgrid
+from mercli.results.exports import clip_page, eaf, index_page, parquet, subtitles, textgrid
 from mercli.results.exports.tiers import Recording
 from mercli.types import Prediction
 
@@ -25,6 +25,8 @@ DOCUMENTS: dict[str, Callable[[Sequence[Prediction], Recording], str]] = {
 }
 TIMELESS = ("html",)
 """Formats that also show what has no length: a picture, a text."""
+INDEX = "index"
+"""The name of the page that leads to the others: no clip's page is called so."""
 SUBTITLES = ("srt", "vtt")
 TABLE = "parquet"
 FORMATS = (*DOCUMENTS, TABLE)
@@ -56,18 +58,28 @@ def document(kind: str, predictions: Sequence[Prediction], file: Path | None = N
 
 
 def into_folder(every: Iterable[Iterable[Prediction]], kind: str, folder: Path) -> Iterator[list[Prediction]]:
-    """Pass each clip's predictions on, having written its document; one that cannot be written becomes a failure."""
-    taken: set[str] = set()
+    """Pass each clip's predictions on, having written its document; one that cannot be written becomes a failure.
+
+    Pages are followed by one that leads to them, ``index.html``.
+    """
+    paged = kind == "html"
+    taken = {INDEX} if paged else set()
+    found: list[index_page.Entry] = []
     for made in every:
         predictions = list(made)
         name = _name(predictions[0], taken)
         file = folder / f"{name}.{ENDINGS.get(kind, kind)}"
+        page: str | None = file.name
         try:
             rundir.write_text(file, document(kind, predictions, file))
         except DataError as fault:  # the unit boundary: one bad clip never stops the others
             log.logger.warning("%s: %s", predictions[0].id, fault.message)
-            predictions = [replace(predictions[0], scores={}, label=None, error=fault.message)]
+            predictions, page = [replace(predictions[0], scores={}, label=None, error=fault.message)], None
+        if paged:
+            found += index_page.entries(predictions, page)
         yield predictions
+    if found:
+        rundir.write_text(folder / f"{INDEX}.html", index_page.index(found))
 
 
 def _name(prediction: Prediction, taken: set[str]) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from mercli import rundir
+from mercli.contracts import Engine
+from mercli.engines.worker import peak
 
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+CLEAR = Path("/proc/self/clear_refs")
 
 
 class Clock:
@@ -24,17 +25,19 @@ class Clock:
         with suppress(OSError):
             CLEAR.write_text("5", encoding="ascii")  # Linux begins to look for the peak anew
 
-    def note(self, run: Path, stage: str) -> None:
+    def note(self, run: Path, stage: str, engine: Engine | None = None) -> None:
         """Add a stage that ends now to what the run has noted: wall and CPU seconds, and the peak of memory.
 
-        CPU seconds are this process's and its ended workers'; ``peak_bytes`` are this process's alone, ``None`` where
-        the system does not tell. A run that is resumed has the stages of all its parts.
+        CPU seconds are this process's and its ended workers'; ``peak_bytes`` are this process's, ``None`` where the
+        system does not tell, ``worker_peak_bytes`` those of each worker of the ``engine`` that the stage was spread
+        by. A run that is resumed has the stages of all its parts.
         """
         own = {
             "stage": stage,
             "wall_seconds": round(time.monotonic() - self.wall, 3),
             "cpu_seconds": round(_cpu() - self.cpu, 3),
-            "peak_bytes": _peak(),
+            "peak_bytes": peak(),
+            "worker_peak_bytes": list(getattr(engine, "peaks", ())),
         }
         rundir.note(run, stages=[*rundir.noted(run).get("stages", ()), own])
         self._begin()
@@ -44,11 +47,3 @@ def _cpu() -> float:
     """Return the CPU seconds of this process and of its children that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def _peak() -> int | None:
-    try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", STATUS.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) * 1024 if found else None

@@ -4,31 +4,53 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
+from mercli.errors import DataError
 from mercli.results.section import Section
+from mercli.types import SchemeKind
 
-KINDS: Mapping[str, str] = {
-    name: f"{__name__}.{name}"
-    for name in (
-        "loco",
-        "classes",
-        "confusion",
-        "calibration",
-        "modalities",
-        "groups",
-        "errors",
-        "projection",
-        "gates",
-        "distribution",
-        "curves",
-        "cost",
-        "compare",
-    )
+EVERY: tuple[SchemeKind, ...] = ("one-of", "many-of", "values")
+KINDS: Mapping[str, tuple[SchemeKind, ...]] = {
+    "loco": EVERY,
+    "classes": EVERY,
+    "confusion": ("one-of",),
+    "calibration": ("one-of", "many-of"),
+    "modalities": ("one-of",),
+    "groups": EVERY,
+    "errors": EVERY,
+    "projection": ("one-of",),
+    "gates": ("one-of",),
+    "distribution": EVERY,
+    "curves": EVERY,
+    "cost": EVERY,
+    "compare": ("one-of",),
 }
-"""Every kind and the module that holds the function of its name, in the order in which a page has them."""
+"""Every kind, named as its module and function, in the order in which a page has them, and which label schemes it
+serves.
+"""
+REOPENED = ("modalities", "projection", "gates")
+"""Kinds that ask a run's bundles again: they need its corpora and features where they were."""
 
 
 def kind(name: str) -> Callable[..., Section]:
-    """Return the function of a kind: ``(run, **options)``, two runs for ``compare``."""
-    function: Callable[..., Section] = getattr(importlib.import_module(KINDS[name]), name)
-    return function
+    """Return the function of a kind: ``(run, **options)``, two runs for ``compare``.
+
+    It raises ``DataError`` for a run whose answers are in a scheme that the kind does not serve.
+    """
+    from mercli.jobs.reports.stored import kind_of
+
+    function: Callable[..., Section] = getattr(importlib.import_module(f"{__name__}.{name}"), name)
+
+    def section(*runs: Path, **options: Any) -> Section:
+        for run in runs:
+            own = kind_of(run)
+            if own not in KINDS[name]:
+                raise DataError(
+                    f"run '{run.name}' answers in a {own} scheme, and {name} is for {' and '.join(KINDS[name])} ones",
+                    f"mer report classes {run.name}",
+                )
+        return function(*runs, **options)
+
+    return section

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mercli.jobs.reports.stored import grouped, unfinished
+from mercli.jobs.reports import odds
+from mercli.jobs.reports.stored import answers, kind_of, unfinished
 from mercli.results import calibrated
 from mercli.results.section import Picture, Section, Table
 
@@ -17,21 +16,24 @@ FIGURES = {"accuracy": "accuracy", "confidence": "confidence", "ece": "ECE", "br
 def calibration(run: Path) -> Section:
     """Return reliability bins, ECE, Brier score and the risk-coverage curve of each corpus, all seeds together.
 
-    Raises ``DataError`` where the run has stored no predictions with targets.
+    Labels that many may hold are looked at one by one. Raises ``DataError`` where the run has stored no predictions
+    with targets.
     """
-    names, groups = grouped(run)
+    if kind_of(run) != "one-of":
+        return odds.section(run)
+    stored = answers(run)
     corpora: list[dict[str, Any]] = []
     tables, pictures = [], []
-    for group, own in groups.items():
-        scores = np.asarray(own.scores, np.float64).reshape(-1, len(names))
-        found = calibrated.summary(scores, own.arrays()[0])
+    for group, rows in stored.by_corpus().items():
+        own = stored.group(rows)
+        found = calibrated.summary(stored.scores[rows], own.targets)
         title = own.title(f"{run.name}: {group}")
         corpora.append({"group": group, "seeds": len(own.seeds), "title": title, **found})
         tables += _tables(group, own.title(group), found)
         drawn = calibrated.picture(found, title)
         pictures.append(Picture(f"calibration-{group}", title, calibrated.said(title, found), **drawn))
-    rows = [(each["group"], each["answers"], *(each[key] for key in FIGURES)) for each in corpora]
-    whole = Table("calibration", "all answers", ("corpus", "answers", *FIGURES.values()), rows)
+    cells = [(each["group"], each["answers"], *(each[key] for key in FIGURES)) for each in corpora]
+    whole = Table("calibration", "all answers", ("corpus", "answers", *FIGURES.values()), cells)
     document = {"run": run.name, "corpora": corpora}
     return Section("calibration", "Calibration", document, (whole, *tables), tuple(pictures), unfinished(run))
 

@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mercli.jobs.reports.stored import Group, grouped, unfinished
+from mercli.jobs.reports import each
+from mercli.jobs.reports.stored import Group, grouped, kind_of, unfinished
 from mercli.results import classes as by_class
 from mercli.results.section import INTERVAL, Interval, Picture, Section, Table
 
@@ -15,8 +16,10 @@ def classes(run: Path) -> Section:
     """Return precision, recall, F1 and support of each class in each corpus, and scikit-learn's table of the same.
 
     The answers of all seeds are counted together, as the intervals of ``mer loco`` are. Raises ``DataError`` where the
-    run has stored no predictions with targets.
+    run has stored no predictions with targets. Labels that many may hold, and dimensions, have figures of their own.
     """
+    if kind_of(run) != "one-of":
+        return each.section(run)
     names, groups = grouped(run)
     corpora: list[dict[str, Any]] = []
     tables, pictures, texts = [], [], []

@@ -36,10 +36,13 @@ def compare(run: Path, other: Path) -> Section:
             f"run '{each.name}' answers {_told(scheme)}" for each, scheme in zip((run, other), schemes, strict=True)
         ]
         raise DataError(f"{' and '.join(told)}: not comparable", "mer report compare A B, with runs of one scheme")
+    comparing.refuse_others(f"run '{run.name}'", comparing.told(run), other)
     mine, theirs = _answers(run), _answers(other)
     rows = comparing.between(mine, theirs, run.name, other.name)
     if not rows:
-        raise DataError(f"runs '{run.name}' and '{other.name}' have no segment and seed in common", f"ls {run.parent}")
+        raise DataError(
+            f"runs '{run.name}' and '{other.name}' have no segment and seed in common", f"ls '{run.parent}'"
+        )
     changes: list[dict[str, str]] = []
     for row in rows:
         a, b = mine[row["corpus"]], theirs[row["corpus"]]
@@ -53,7 +56,12 @@ def compare(run: Path, other: Path) -> Section:
         "compare", title, differences.said(title, rows), **differences.picture(rows, run.name, other.name)
     )
     document = {"a": run.name, "b": other.name, "corpora": rows, "changed": changes}
-    notes = (*unfinished(run), *unfinished(other), "p: paired permutation that swaps whole speakers")
+    notes = (
+        *unfinished(run),
+        *unfinished(other),
+        *comparing.untold(run, other),
+        "p: paired permutation that swaps whole speakers",
+    )
     return Section("compare", "Two runs compared", document, _tables(rows, changes), (picture,), notes)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mercli.errors import ConfigError
-from mercli.jobs.reports.stored import named, parts_of, predictions, unfinished
+from mercli.jobs.reports.stored import answers, unfinished
 from mercli.results import confused
 from mercli.results.section import Picture, Section, Table
 
 GROUPS = ("corpus", "fold", "seed", "all")
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class _Counted:
-    """Counts (K, K) of a group, row = target, with a last column for abstentions, and the seeds that it sums."""
+    """Counts (K, K + 1) of a group, row = target, last column = abstentions, and how many seeds they sum."""
 
     counts: NDArray[np.int64]
-    seeds: set[str] = field(default_factory=set)
+    seeds: int
 
 
 def confusion(run: Path, *, by: str = "corpus", normalise: bool = False) -> Section:
@@ -36,7 +36,7 @@ def confusion(run: Path, *, by: str = "corpus", normalise: bool = False) -> Sect
         raise ConfigError(f"--by '{by}' is unknown, expected {', '.join(GROUPS)}", "mer report confusion --by corpus")
     names, groups = _counted(run, by)
     matrices, tables, pictures, notes = [], [], [], [*unfinished(run)]
-    for group, found in sorted(groups.items()):
+    for group, found in groups.items():
         matrix = _matrix(run, group, found, names)
         matrices.append(matrix)
         tables += _tables(matrix, names, normalise)
@@ -54,29 +54,24 @@ def confusion(run: Path, *, by: str = "corpus", normalise: bool = False) -> Sect
 
 
 def _counted(run: Path, by: str) -> tuple[tuple[str, ...], dict[str, _Counted]]:
-    names: tuple[str, ...] = ()
-    index: dict[str, int] = {}
-    groups: dict[str, _Counted] = {}
-    for row in predictions(run):
-        names = named(run, row, names)
-        index = index or {name: number for number, name in enumerate(names)}
-        group = _group(row, by)
-        if group not in groups:
-            groups[group] = _Counted(np.zeros((len(names), len(names) + 1), np.int64))
-        label = row["label"]
-        groups[group].counts[index[row["target"]], len(names) if label is None else index[label]] += 1
-        groups[group].seeds.add(parts_of(row.get("fold"))[1])
-    return names, groups
+    stored = answers(run)
+    classes = len(stored.names)
+    groups = {}
+    for name, rows in stored.split([_group(*fold, by) for fold in stored.folds]).items():
+        own = stored.group(rows)
+        column = np.where(own.predicted < 0, classes, own.predicted)
+        cells = np.bincount(own.targets * (classes + 1) + column, minlength=classes * (classes + 1))
+        groups[name] = _Counted(cells.reshape(classes, classes + 1), len(own.seeds))
+    return stored.names, groups
 
 
-def _group(row: dict[str, Any], by: str) -> str:
-    corpus, seed, head = parts_of(row.get("fold"))
-    kept = {"all": ("all", head), "corpus": (corpus, head), "seed": (corpus, seed, head)}
-    return str(row.get("fold") or "all") if by == "fold" else "/".join(filter(None, kept[by]))
+def _group(corpus: str, seed: str, head: str, fold: str, by: str) -> str:
+    kept = {"all": ("all", head), "corpus": (corpus, head), "seed": (corpus, seed, head), "fold": (fold,)}
+    return "/".join(filter(None, kept[by]))
 
 
 def _matrix(run: Path, group: str, found: _Counted, names: Sequence[str]) -> dict[str, Any]:
-    counts, seeds = found.counts[:, :-1], len(found.seeds)
+    counts, seeds = found.counts[:, :-1], found.seeds
     title = f"{run.name}: {group}" + (f", summed over {seeds} seeds" if seeds > 1 else "")
     return {
         "group": group,

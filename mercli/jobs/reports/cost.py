@@ -22,25 +22,36 @@ def cost(run: Path) -> Section:
     stages: list[dict[str, Any]] = list(made.get("stages", ()))
     if not stages:
         why = "it is in progress, was stopped in its first stage, or was made before costs were noted"
-        raise DataError(f"run '{run.name}' has noted no cost ({why})", f"tail {run / 'log.txt'}")
+        raise DataError(f"run '{run.name}' has noted no cost ({why})", f"tail '{run / 'log.txt'}'")
     rows = [(*(stage[key] for key in ("stage", "wall_seconds", "cpu_seconds")), *_more(stage)) for stage in stages]
     wall, cpu = (sum(stage[key] for stage in stages) for key in ("wall_seconds", "cpu_seconds"))
     peak = max((stage["peak_bytes"] for stage in stages if stage["peak_bytes"] is not None), default=None)
-    total = {"stage": "all", "wall_seconds": wall, "cpu_seconds": cpu, "peak_bytes": peak}
+    most = max((stage.get("worker_peak_bytes", []) for stage in stages), key=lambda own: max(own, default=0))
+    total = {"stage": "all", "wall_seconds": wall, "cpu_seconds": cpu, "peak_bytes": peak, "worker_peak_bytes": most}
     rows.append(("all", wall, cpu, *_more(total)))
     title = f"{run.name}: cost"
     picture = Picture("cost", title, spent.said(title, stages), **spent.picture(stages, title))
-    columns = ("stage", "wall s", "CPU s", "cores busy", "peak MiB")
+    columns = ("stage", "wall s", "CPU s", "cores busy", "peak MiB", "workers", "largest worker MiB")
+    kept = len(columns) if most else -2
     fits = _fits(run)
     document = {"run": run.name, "platform": made.get("platform"), "stages": stages, "total": total, "fits": fits}
     notes = (*unfinished(run), *_notes(fits, stages))
-    return Section("cost", "Cost", document, (Table("cost", "stages", columns, rows),), (picture,), notes)
+    return Section(
+        "cost",
+        "Cost",
+        document,
+        (Table("cost", "stages", columns[:kept], [row[:kept] for row in rows]),),
+        (picture,),
+        notes,
+    )
 
 
-def _more(stage: dict[str, Any]) -> tuple[float | None, float | None]:
-    """Return how many cores were busy in the mean, and the peak in MiB."""
+def _more(stage: dict[str, Any]) -> tuple[float | None, ...]:
+    """Return how many cores were busy in the mean, the peak in MiB, how many workers there were, the largest's peak."""
     busy = stage["cpu_seconds"] / stage["wall_seconds"] if stage["wall_seconds"] else None
-    return busy, None if stage["peak_bytes"] is None else stage["peak_bytes"] / spent.MIB
+    peak = None if stage["peak_bytes"] is None else stage["peak_bytes"] / spent.MIB
+    workers = stage.get("worker_peak_bytes")
+    return busy, peak, len(workers) if workers else None, max(workers) / spent.MIB if workers else None
 
 
 def _fits(run: Path) -> dict[str, Any]:
@@ -55,7 +66,7 @@ def _fits(run: Path) -> dict[str, Any]:
 
 
 def _notes(fits: dict[str, Any], stages: list[dict[str, Any]]) -> Iterator[str]:
-    yield "CPU seconds are those of the run and its workers, memory is the main process's alone"
+    yield "CPU seconds are those of the run and its workers; peak MiB is the main process's own"
     trained = sum(stage["wall_seconds"] for stage in stages if stage["stage"] == "fit")
     if fits["epochs"] and trained:
         yield f"{fits['fits']} fits of {fits['epochs']} epochs: {1000 * trained / fits['epochs']:.0f} ms an epoch"

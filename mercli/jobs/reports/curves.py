@@ -10,17 +10,11 @@ from typing import Any
 from mercli import rundir
 from mercli.errors import DataError
 from mercli.jobs.reports.stored import unfinished
+from mercli.labels import FIGURES, WORDS
 from mercli.results import curves as drawn
 from mercli.results.section import Picture, Section, Table
 
-FIGURES = {
-    "loss": "loss",
-    "dev_loss": "dev loss",
-    "dev_uar": "dev UAR",
-    "dev_accuracy": "dev accuracy",
-    "dev_weighted_f1": "dev weighted F1",
-}
-REST = {"dev_macro_f1": "dev macro F1", "lr": "lr"}
+LOSSES = {"loss": "loss", "dev_loss": "dev loss"}
 
 
 def curves(run: Path) -> Section:
@@ -30,30 +24,43 @@ def curves(run: Path) -> Section:
     """
     groups: list[dict[str, Any]] = []
     tables, pictures = [], []
-    for group, fits in _fits(run).items():
+    found = _fits(run)
+    figures, rest = _figures(found)
+    for group, fits in found.items():
         title = f"{run.name}: {group}" if group else run.name
         rows = []
         for fit, epochs in fits.items():
             best = drawn.best_epoch(epochs)
-            shown = {key: best.get(key) for key in (*FIGURES, *REST)}
+            shown = {key: best.get(key) for key in (*figures, *rest)}
             rows.append({"fit": fit, "epochs": len(epochs), "best_epoch": best["number"], "best": shown})
         groups.append({"group": group, "title": title, "fits": rows, "epochs": fits})
         stem = f"curves-{group.replace(' ', '-')}" if group else "curves-epochs"
-        tables.append(_epochs(stem, group or "all", fits))
-        pictures.append(Picture(stem, title, drawn.said(title, rows), **drawn.picture(fits, title)))
+        tables.append(_epochs(stem, group or "all", fits, {**figures, **rest}))
+        panels = list(figures)[len(LOSSES) :]
+        pictures.append(Picture(stem, title, drawn.said(title, rows, panels[0]), **drawn.picture(fits, title, panels)))
     document = {"run": run.name, "groups": groups}
     best_rows = [
-        (group["group"] or "all", row["fit"], row["epochs"], row["best_epoch"], *(row["best"][key] for key in FIGURES))
+        (group["group"] or "all", row["fit"], row["epochs"], row["best_epoch"], *(row["best"][key] for key in figures))
         for group in groups
         for row in group["fits"]
     ]
-    columns = ("group", "fit", "epochs", "best", *FIGURES.values())
+    columns = ("group", "fit", "epochs", "best", *figures.values())
     whole = Table("curves", "figures of the best epoch", columns, best_rows, keys=2)
     return Section("curves", "Learning curves", document, (whole, *tables), tuple(pictures), unfinished(run))
 
 
-def _epochs(stem: str, title: str, fits: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    figures = {**FIGURES, **REST}
+def _figures(found: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the columns that are shown, and those for the file: the figures of the kind of scheme that was learned."""
+    first = next(epochs[0] for fits in found.values() for epochs in fits.values())
+    kind = next((kind for kind, names in FIGURES.items() if first.get(f"dev_{names[0]}") is not None), "one-of")
+    dev = {f"dev_{name}": f"dev {WORDS[name]}" for name in FIGURES[kind]}
+    shown = dict(list(dev.items())[:3])
+    return {**LOSSES, **shown}, {**{key: dev[key] for key in dev if key not in shown}, "lr": "lr"}
+
+
+def _epochs(
+    stem: str, title: str, fits: Mapping[str, Sequence[Mapping[str, Any]]], figures: Mapping[str, str]
+) -> Table:
     rows = [
         (fit, epoch["number"], *(epoch.get(key) for key in figures), epoch is drawn.best_epoch(epochs))
         for fit, epochs in fits.items()
@@ -67,7 +74,7 @@ def _fits(run: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Return the epochs of each fit, by what was held out (and head, where there are several), then seed and fold."""
     rows = [*_stored(run), *_running(run)]
     if not rows:
-        raise DataError(f"run '{run.name}' has stored no epochs (it is in progress, or was stopped)", f"ls {run}")
+        raise DataError(f"run '{run.name}' has stored no epochs (it is in progress, or was stopped)", f"ls '{run}'")
     many = len({row.get("head") for row in rows}) > 1
     groups: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mercli.errors import DataError
-from mercli.jobs.fits import dataset
-from mercli.jobs.reports import reopening
-from mercli.jobs.reports.stored import group_of, named, predictions
+from mercli.jobs.fits import labelling
+from mercli.jobs.reports import amounts, origin
+from mercli.jobs.reports.stored import answers, kind_of
 from mercli.labels import narrowed
 from mercli.results import spread
 from mercli.results.section import Picture, Section, Table
@@ -22,8 +22,13 @@ WIDE = 14
 def distribution(run: Path, *, data: Path | None = None) -> Section:
     """Return how many segments of each class the splits of a run's corpora have, and which labels are left out.
 
-    Where the prepared corpora are not there any more, the targets of the run's predictions are counted instead.
+    Where the prepared corpora are not there any more, the targets of the run's predictions are counted instead, if they
+    are classes; ``DataError`` else.
     """
+    if kind_of(run) != "one-of":
+        config = origin.settings(run, data)
+        held = list(origin.manifests(run, data).values())
+        return amounts.section(run, held, labelling.common_scheme(held, config.scheme))
     notes: tuple[str, ...] = ()
     try:
         names, rows, dropped = _prepared(run, data)
@@ -47,18 +52,18 @@ def distribution(run: Path, *, data: Path | None = None) -> Section:
 
 def _prepared(run: Path, data: Path | None) -> tuple[tuple[str, ...], list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the classes, the counts per corpus and split, and the labels that are of none, from the manifests."""
-    config = reopening.settings(run, data)
-    held = list(reopening.manifests(run, data).values())
-    scheme = dataset.common_scheme(held)
+    config = origin.settings(run, data)
+    held = list(origin.manifests(run, data).values())
+    scheme = labelling.common_scheme(held, config.scheme)
     scheme = narrowed(scheme, config.classes) if config.classes else scheme
     rows, dropped = [], []
     for one in held:
         parts: dict[str, Counter[str]] = {}
         gone: Counter[str] = Counter()
         for segment in one.segments():
-            label = dataset.label_in(segment, one, scheme)
+            label = labelling.label_in(segment, one, scheme)
             if label is None:
-                gone[str(segment.labels.get(one.scheme.name))] += 1
+                gone[str(segment.labels.get(labelling.source(one, scheme)))] += 1
             else:
                 parts.setdefault(segment.split or "all", Counter())[label] += 1
         rows += [_row(one.name, split, parts[split], scheme.names) for split in sorted(parts, key=_place)]
@@ -77,17 +82,12 @@ def _row(corpus: str, split: str, counts: Counter[str], names: tuple[str, ...]) 
 
 def _answered(run: Path) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
     """Return the classes and the counts of the targets, each segment once."""
-    names: tuple[str, ...] = ()
-    parts: dict[str, Counter[str]] = {}
-    seen: set[int] = set()
-    for row in predictions(run):
-        names = named(run, row, names)
-        corpus = group_of(row).partition("/")[0]
-        key = hash((corpus, row["id"]))
-        if key not in seen:
-            seen.add(key)
-            parts.setdefault(corpus, Counter())[row["target"]] += 1
-    return names, [_row(corpus, "predicted", counts, names) for corpus, counts in sorted(parts.items())]
+    stored = answers(run)
+    parts = {name: stored.group(rows) for name, rows in stored.split([corpus for corpus, *_ in stored.folds]).items()}
+    support = {
+        name: dict(zip(stored.names, own.support(len(stored.names)), strict=True)) for name, own in parts.items()
+    }
+    return stored.names, [_row(name, "predicted", Counter(counts), stored.names) for name, counts in support.items()]
 
 
 def _table(rows: list[dict[str, Any]], names: tuple[str, ...]) -> Table:

@@ -42,7 +42,7 @@ def gates(run: Path, *, data: Path | None = None, segment: str | None = None, mo
         if len(chosen) < total and segment is None:
             notes.append(f"{tested.group}: {len(chosen)} of {total} segments, evenly taken")
     if segment is not None and not there:
-        raise DataError(f"run '{run.name}' has tested no segment '{segment}'", f"head -1 {run / 'predictions.jsonl'}")
+        raise DataError(f"run '{run.name}' has tested no segment '{segment}'", f"head -1 '{run / 'predictions.jsonl'}'")
     if not made:
         named = ", ".join(sorted(heads))
         raise DataError(f"the head '{named}' tells no gates and no attention", "mer train --head gated")
@@ -90,17 +90,23 @@ def _shown(
     same = not maps and len({weights.shape for row in found.values() for weights in row}) == 1
     labels = tested.bundle.head.modalities if same and first.shape[-1] == len(tested.bundle.head.modalities) else ()
     axes = ("asking row, in time", "row that is looked at, in time") if maps else ("", _axis(labels, same))
-    title = f"{run.name}: {tested.group}, {extra} of the head '{tested.bundle.card.head['name']}'"
-    drawn = weighed.picture(means, labels, axes, title, maps=maps)
+    tables = () if maps else getattr(tested.bundle.head, "tables", {}).get(extra, ())
+    title = f"{run.name}: {tested.group}, {_words(extra)} of the head '{tested.bundle.card.head['name']}'"
+    drawn = weighed.picture(means, labels, axes, title, tables, maps=maps)
     stem = f"gates-{tested.group}-{extra}"
     told = {
         "group": tested.group,
         "extra": extra,
+        "tables": tables,
         "rows": [
             {"name": name, "segments": len(found[name]), "mean": weights.tolist()} for name, weights in means.items()
         ],
     }
     return Picture(stem, title, weighed.said(title, means), **drawn), told
+
+
+def _words(extra: str) -> str:
+    return extra.replace("_", " ").replace(".", " ")
 
 
 def _axis(labels: Sequence[str], same: bool) -> str:
@@ -109,7 +115,7 @@ def _axis(labels: Sequence[str], same: bool) -> str:
 
 def _summary(made: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
-        (each["group"], each["extra"], row["name"], row["segments"], *_figures(row["mean"]))
+        (each["group"], _words(each["extra"]), row["name"], row["segments"], *_figures(row["mean"]))
         for each in made
         for row in each["rows"]
     ]
@@ -126,5 +132,9 @@ def _values(stem: str, told: Mapping[str, Any]) -> Table:
     rows = []
     for row in told["rows"]:
         weights = np.asarray(row["mean"])
-        rows += [(row["name"], " ".join(map(str, place)), float(weights[place])) for place in np.ndindex(weights.shape)]
-    return Table(stem, f"every weight of {told['extra']}", ("of", "place", "mean weight"), rows, keys=2, shown=False)
+        for place in np.ndindex(weights.shape):
+            words = [told["tables"][place[0]], *map(str, place[1:])] if told["tables"] else map(str, place)
+            rows.append((row["name"], " ".join(words), float(weights[place])))
+    return Table(
+        stem, f"every weight of {_words(told['extra'])}", ("of", "place", "mean weight"), rows, keys=2, shown=False
+    )

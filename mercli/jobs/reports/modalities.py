@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from mercli.errors import ConfigError
-from mercli.fusion import dialogues, loop
+from mercli.fusion import dialogues, loop, readout
 from mercli.fusion.batch import subset_of
-from mercli.fusion.calibration import uniform
 from mercli.fusion.source import source
 from mercli.jobs.fits import fitting
 from mercli.jobs.reports import reopening
@@ -66,7 +65,9 @@ def _answers(tested: reopening.Tested) -> Answers:
             rows = np.flatnonzero(own)
             held = source(examples.subset(rows), fitted.stats, tested.data.dims)
             logits = loop.predict(fitted.head, held, lambda batch, s=subset: subset_of(batch, s))  # type: ignore[misc]
-            found = uniform(logits.double().numpy(), fitted.temperature, fitted.held_prior)
+            found = readout.calibrated(
+                logits.double().numpy(), tested.data.scheme, fitted.temperature, fitted.held_prior
+            )
             targets = examples.targets[rows]
             hits[subset][rows] = found.argmax(1) == targets
             log_p[subset][rows] = found[np.arange(len(rows)), targets]

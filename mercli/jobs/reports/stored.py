@@ -1,12 +1,12 @@
-"""The answers that a run has stored: streamed, or counted by corpus."""
+"""The answers that a run has stored: streamed, or read once into columns and taken apart by corpus."""
 
 from __future__ import annotations
 
 import re
 from array import array
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,50 +15,118 @@ from numpy.typing import NDArray
 
 from mercli import rundir
 from mercli.errors import DataError
+from mercli.results.labelled import THRESHOLD
+from mercli.types import SchemeKind
+
+Ints = NDArray[np.int64]
+Told = tuple[str, float, float | None, str | None]
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Group:
-    """The answers in one corpus (by one head), all seeds together; numbers are packed, since there may be millions.
+    """Answers that are counted together, e.g. those in one corpus by one head, of all seeds.
 
-    ``targets`` and ``predicted`` (-1: abstained) are class indices (N,), ``clusters`` numbers of speakers (N,),
-    ``scores`` N * K probabilities in a row, ``segments`` hashes of the ids of each class.
+    ``targets`` and ``predicted`` (-1: abstained) are class indices (N,), ``clusters`` and ``segments`` numbers (N,),
+    ``seeds`` their names; ``rows`` are those of the run's answers.
     """
 
-    targets: array[int] = field(default_factory=lambda: array("i"))
-    predicted: array[int] = field(default_factory=lambda: array("i"))
-    clusters: array[int] = field(default_factory=lambda: array("i"))
-    scores: array[float] = field(default_factory=lambda: array("d"))
-    segments: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    seeds: set[str] = field(default_factory=set)
-    _numbers: dict[str, int] = field(default_factory=dict)
-
-    def count(self, row: dict[str, Any], index: dict[str, int], of: str) -> None:
-        """Count a line of ``predictions.jsonl`` without its scores, as one of the cluster ``of``."""
-        target = index[row["target"]]
-        self.targets.append(target)
-        self.predicted.append(-1 if row["label"] is None else index[row["label"]])
-        self.clusters.append(self._numbers.setdefault(of, len(self._numbers)))
-        self.segments[target].add(hash(row["id"]))
-        self.seeds.add(parts_of(row.get("fold"))[1])
-
-    def add(self, row: dict[str, Any], index: dict[str, int]) -> None:
-        """Count a line of ``predictions.jsonl`` with its scores."""
-        self.count(row, index, cluster(row))
-        self.scores.extend(row["scores"][name] for name in index)
+    targets: Ints
+    predicted: Ints
+    clusters: Ints
+    segments: Ints
+    seeds: frozenset[str]
+    rows: NDArray[Any]
 
     def support(self, classes: int) -> list[int]:
         """Return how many segments (not answers: each seed gives one) are of each class."""
-        return [len(self.segments.get(number, ())) for number in range(classes)]
+        each = np.unique(self.segments * classes + self.targets)
+        found: list[int] = np.bincount(each % classes, minlength=classes).tolist()
+        return found
 
-    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def arrays(self) -> tuple[Ints, Ints, Ints]:
         """Return targets, predicted and clusters (N,)."""
-        one, other, third = (np.asarray(each, np.int64) for each in (self.targets, self.predicted, self.clusters))
-        return one, other, third
+        return self.targets, self.predicted, self.clusters
 
     def title(self, name: str) -> str:
         """Return a name with how many seeds are counted under it."""
         return name + (f", {len(self.seeds)} seeds" if len(self.seeds) > 1 else "")
+
+
+class _Coded:
+    """Values as they first come, each once, and a column of their numbers."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Any, int] = {}
+        self.column = array("q")
+
+    def add(self, value: Any) -> bool:
+        """Add a row; tell whether its value is new."""
+        known = len(self.numbers)
+        number = self.numbers.setdefault(value, known)
+        self.column.append(number)
+        return number == known
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """A run's N answers with targets, as columns: there may be millions.
+
+    ``targets`` and ``predicted`` (-1: abstained) are class indices (N,), ``scores`` (N, K) probabilities. Where the
+    scheme's ``kind`` is not one-of they are -1, and ``wanted`` (N, K) is what is there, or its value. ``segments``,
+    ``clusters`` and ``parts`` (N,) are places in ``ids`` (each with its clip, start, end and text in ``told``), in the
+    clusters as they first come, and in ``folds``: corpus, seed and head, with the fold as it is stored.
+    """
+
+    names: tuple[str, ...]
+    targets: Ints
+    predicted: Ints
+    scores: NDArray[np.float64]
+    segments: Ints
+    clusters: Ints
+    parts: Ints
+    ids: list[str]
+    told: list[Told]
+    folds: list[tuple[str, str, str, str]]
+    kind: SchemeKind
+    wanted: NDArray[np.float64]
+
+    @cached_property
+    def clips(self) -> Ints:
+        """The number of each answer's clip (N,)."""
+        numbers: dict[str, int] = {}
+        of_segment = [numbers.setdefault(clip, len(numbers)) for clip, *_ in self.told]
+        return np.asarray(of_segment, np.int64)[self.segments]
+
+    def group(self, rows: NDArray[Any], clusters: Ints | None = None) -> Group:
+        """Return the answers of these rows as one group; ``clusters`` (N,) in the place of their own."""
+        own = self.clusters if clusters is None else clusters
+        seeds = frozenset(self.folds[part][1] for part in np.unique(self.parts[rows]))
+        return Group(self.targets[rows], self.predicted[rows], own[rows], self.segments[rows], seeds, rows)
+
+    def split(self, names: list[str]) -> dict[str, NDArray[np.bool_]]:
+        """Return the rows (N,) under each name, which are given for each of ``folds``; sorted by name."""
+        of_part = np.asarray(names)
+        return {name: (of_part == name)[self.parts] for name in sorted(set(names))}
+
+    def by_corpus(self) -> dict[str, NDArray[np.bool_]]:
+        """Return the rows (N,) of each corpus, or of each corpus and head where a run has several heads."""
+        return self.split([f"{corpus}/{head}" if head else corpus for corpus, _, head, _ in self.folds])
+
+    def misjudged(self) -> Answers:
+        """Return the wrong decisions on labels that many may hold as answers in classes: ``no fear`` for ``fear``."""
+        given = self.scores >= THRESHOLD
+        rows, labels = np.nonzero(given != (self.wanted > 0))
+        names = (*self.names, *(f"no {name}" for name in self.names))
+        said = given[rows, labels]
+        predicted, targets = (labels + len(self.names) * absent for absent in (~said, said))
+        scores = np.zeros((len(rows), len(names)))
+        sure = self.scores[rows, labels]
+        scores[np.arange(len(rows)), predicted] = np.where(said, sure, 1 - sure)
+        columns = (self.segments[rows], self.clusters[rows], self.parts[rows])
+        return replace(
+            self, names=names, targets=targets, predicted=predicted, scores=scores, segments=columns[0],
+            clusters=columns[1], parts=columns[2], kind="one-of", wanted=self.wanted[rows],
+        )  # fmt: skip
 
 
 def parts_of(fold: str | None) -> tuple[str, str, str]:
@@ -67,23 +135,13 @@ def parts_of(fold: str | None) -> tuple[str, str, str]:
     return corpus, seed, "" if re.fullmatch(r"fold\d+", last) else last
 
 
-def group_of(row: dict[str, Any]) -> str:
-    """Return the corpus of an answer, with its head where the run has several."""
-    corpus, _, head = parts_of(row.get("fold"))
-    return f"{corpus}/{head}" if head else corpus
-
-
-def cluster(row: dict[str, Any]) -> str:
-    """Return what an answer is not independent of."""
-    return str(row.get("cluster") or row["clip"])
-
-
 def predictions(run: Path) -> Iterator[dict[str, Any]]:
     """Stream a run's answers that have targets; raises ``DataError`` where there is none."""
     path = run / "predictions.jsonl"
     if not path.is_file():
         raise DataError(
-            f"run '{run.name}' has stored no predictions (it is in progress, or was stopped)", f"tail {run / 'log.txt'}"
+            f"run '{run.name}' has stored no predictions (it is in progress, or was stopped)",
+            f"tail '{run / 'log.txt'}'",
         )
     found = False
     for row in rundir.read_lines(path):
@@ -101,25 +159,59 @@ def unfinished(run: Path) -> tuple[str, ...]:
     return (f"'{run.name}' has not ended (it is in progress, or was stopped): this is what it has stored so far",)
 
 
-def named(run: Path, row: dict[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the classes of a run: those given, else this row's.
-
-    Raises ``DataError`` where the row's target or scores are of other classes.
-    """
-    names = names or tuple(row["scores"])
-    if row["target"] not in names:
-        raise DataError(f"run '{run.name}' has a target '{row['target']}' that is none of {', '.join(names)}")
-    return names
-
-
-def grouped(run: Path) -> tuple[tuple[str, ...], dict[str, Group]]:
-    """Return the class names and the answers per corpus, or per corpus and head where there are several heads.
+def answers(run: Path) -> Answers:
+    """Return a run's answers, read once for all kinds of report that ask one after another.
 
     Raises ``DataError`` where the run has stored no predictions with targets, or with targets it gives no score.
     """
+    path = run / "predictions.jsonl"
+    state = path.stat() if path.is_file() else None
+    return _read(run, state and (state.st_ino, state.st_size, state.st_mtime_ns))
+
+
+def grouped(run: Path) -> tuple[tuple[str, ...], dict[str, Group]]:
+    """Return the class names and the answers per corpus, or per corpus and head where there are several heads."""
+    found = answers(run)
+    return found.names, {name: found.group(rows) for name, rows in found.by_corpus().items()}
+
+
+def kind_of(run: Path) -> SchemeKind:
+    """Return the kind of label scheme that a run's answers are in; one-of where it has stored none yet."""
+    path = run / "predictions.jsonl"
+    first: dict[str, Any] = next(rundir.read_lines(path), {}) if path.is_file() else {}
+    return first.get("kind", "one-of")  # type: ignore[no-any-return]  # as Prediction has it
+
+
+@lru_cache(maxsize=1)
+def _read(run: Path, _state: tuple[int, ...] | None) -> Answers:
     names: tuple[str, ...] = ()
-    groups: dict[str, Group] = defaultdict(Group)
+    index: dict[str, int] = {}
+    segments, clusters, folds = _Coded(), _Coded(), _Coded()
+    targets, predicted, scores, wanted = array("q"), array("q"), array("d"), array("d")
+    told: list[Told] = []
+    texts: dict[str | None, str | None] = {}
+    kind = kind_of(run)
     for row in predictions(run):
-        names = named(run, row, names)
-        groups[group_of(row)].add(row, {name: number for number, name in enumerate(names)})
-    return names, dict(sorted(groups.items()))
+        if not names:
+            names = tuple(row["scores"])
+            index = {name: number for number, name in enumerate(names)}
+        if kind == "one-of" and row["target"] not in names:
+            raise DataError(f"run '{run.name}' has a target '{row['target']}' that is none of {', '.join(names)}")
+        targets.append(index[row["target"]] if kind == "one-of" else -1)
+        predicted.append(index[row["label"]] if kind == "one-of" and row["label"] is not None else -1)
+        wanted.extend(map(row["target"].__getitem__, names) if kind != "one-of" else ())
+        scores.extend(map(row["scores"].__getitem__, names))
+        if segments.add(row["id"]):
+            text = row.get("text")
+            told.append((row["clip"], row["start"], row.get("end"), texts.setdefault(text, text)))
+        corpus = (row.get("fold") or "all").partition("/")[0]
+        clusters.add((corpus, row.get("cluster") or row["clip"]))
+        folds.add(row.get("fold"))
+    columns = (targets, predicted, segments.column, clusters.column, folds.column)
+    made = [np.frombuffer(column, np.int64) for column in columns]
+    table = np.frombuffer(scores).reshape(-1, len(names))
+    parts = [(*parts_of(fold), fold or "all") for fold in folds.numbers]
+    asked = np.asarray(wanted, np.float64).reshape(-1, len(names))
+    segments_, clusters_, folds_ = made[2:]
+    ids = list(segments.numbers)
+    return Answers(names, made[0], made[1], table, segments_, clusters_, folds_, ids, told, parts, kind, asked)

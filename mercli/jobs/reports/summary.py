@@ -11,14 +11,25 @@ from typing import Any
 
 from mercli import presets
 from mercli.errors import DataError
+from mercli.labels import FIGURES, WORDS
 from mercli.results.section import INTERVAL, Interval, Table
 
 Pairs = list[tuple[str, str]]
-TOLD = (
-    "UAR is the mean recall of the classes that occur; chance is one over their number. The interval is a bootstrap "
-    "that draws whole speakers (else dialogues, else clips: the clusters); the sd is that over seeds."
+TOLD = {
+    "one-of": "UAR is the mean recall of the classes that occur; chance is one over their number.",
+    "many-of": (
+        "Weighted accuracy is the mean recall of a label's presence and absence, chance 0.5; figures are means over "
+        "the labels that occur."
+    ),
+    "values": (
+        "CCC is Lin's concordance, 0 for chance and 1 for the targets themselves; figures are means over dimensions."
+    ),
+}
+DRAWN = (
+    "The interval is a bootstrap that draws whole speakers (else dialogues, else clips: the clusters); the sd is that "
+    "over seeds."
 )
-SEEN = "† An encoder was trained on this corpus: its figures tell nothing of a corpus never seen; no mean holds them."
+SEEN = "† An encoder or teacher was trained on this corpus: it tells nothing of ones never seen, and no mean holds it."
 FEW = "Intervals over fewer than ten clusters are rough: they can be far too narrow."
 
 
@@ -86,14 +97,19 @@ def _facts(run: Path, config: Mapping[str, Any], corpora: list[str], heads: list
         yield "folds", str(config["folds"])
     encoders = config.get("recipe", {}).get("encoders", {})
     used = [f"{m}: {encoders[m]['name']}" for m in card.get("keys", encoders) if m in encoders]
-    if used:
+    if rows := config.get("encoders"):
+        yield "rows of encoders", ", ".join(rows)
+    elif used:
         yield "encoders", ", ".join(used)
     if "versions" in made:
         versions = [f"{name} {made['versions'][name]}" for name in ("mercli", "torch") if name in made["versions"]]
         yield "made with", ", ".join([*versions, f"Python {made['python']}"])
     if card:
         yield "label policy", card["policy"]
-        yield "classes", f"{', '.join(card['scheme']['names'])} ({card['scheme']['name']})"
+        yield (
+            {"one-of": "classes", "many-of": "labels"}.get(card["scheme"]["kind"], "dimensions"),
+            f"{', '.join(card['scheme']['names'])} ({card['scheme']['name']})",
+        )
     if "command" in made:
         yield "command", shlex.join(made["command"])
 
@@ -108,6 +124,11 @@ def _rows(scores: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {**score, "head": None, "corpus": corpus, "split": "test"}
 
 
+def _kind(rows: list[dict[str, Any]]) -> str:
+    """Return the kind of label scheme that the scores are of."""
+    return str(rows[0].get("kind", "one-of"))
+
+
 def _main(rows: list[dict[str, Any]]) -> Table:
     heads = {row["head"] for row in rows}
     title = "What each corpus scores" + ("" if heads == {None} else " when nothing of it was trained on")
@@ -116,15 +137,17 @@ def _main(rows: list[dict[str, Any]]) -> Table:
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
-    classes = sum(count > 0 for count in row["support"].values())
+    kind = row.get("kind", "one-of")
+    main, *others = FIGURES[kind][:3]
+    classes = sum(count > 0 for count in row["support"].values()) if kind == "one-of" else 0
+    bounds = row[f"{main}_interval"]
     return {
         "corpus": row["corpus"] + ("†" if row["seen_by"] else ""),
-        "UAR": row["uar"],
-        INTERVAL: Interval(*row["uar_interval"]) if row["uar_interval"] else None,
-        "chance": 1 / classes if classes else None,
-        "sd": row["uar_spread"],
-        "accuracy": row["accuracy"],
-        "weighted F1": row["weighted_f1"],
+        WORDS[main]: row[main],
+        INTERVAL: Interval(*bounds) if bounds else None,
+        **({"chance": 1 / classes if classes else None} if kind == "one-of" else {}),
+        "sd": row[f"{main}_spread"],
+        **{WORDS[name]: row[name] for name in others},
         "scored on": row["split"],
         "segments": row["n"],
         "clusters": row["clusters"],
@@ -138,9 +161,10 @@ def _notes(rows: list[dict[str, Any]], means: Mapping[str, float | None]) -> Ite
             yield f"{head}: no mean, since an encoder has seen every corpus."
         else:
             which = "1 corpus" if unseen == 1 else f"the {unseen} corpora"
-            yield f"{head}: mean UAR {mean:.3f} over {which} that no encoder has seen."
+            main = WORDS[FIGURES[_kind(rows)][0]]
+            yield f"{head}: mean {main} {mean:.3f} over {which} that no encoder has seen."
     if rows:
-        yield TOLD
+        yield f"{TOLD[_kind(rows)]} {DRAWN}"
     if any(row["clusters"] < 10 for row in rows):
         yield FEW
     if any(row["seen_by"] for row in rows):
@@ -151,8 +175,12 @@ def _left_out(scores: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for row in _rows(scores):
         where = f"{row['corpus']}, {row['head']}" if row["head"] else row["corpus"]
         if row["seen_by"]:
-            yield where, f"left out of means: the encoders of {', '.join(row['seen_by'])} were trained on it"
+            yield where, f"left out of means: seen in training by {', '.join(row['seen_by'])}"
+    for failure in scores.get("failures", ()):
+        yield failure["fit"], f"could not be fitted: {failure['error']}"
     for row in scores.get("rows", ()):
+        for corpus in sorted((row["others_test"] or {}).get("seen_by", ())):
+            yield f"{row['corpus']} held out, {row['head']}", f"others' test UAR: an encoder has seen {corpus}†"
         for corpus, count in row.get("same_texts_left_out", {}).items():
             reason = f"{count} segments of {corpus} were not trained on, since {row['corpus']} says the same words"
             yield f"{row['corpus']} held out, {row['head']}", reason

@@ -29,6 +29,11 @@ def timeline(clip: Path, config: PredictConfig, predictions: Path | None = None)
     strip = _Strip(clip)
     answers = list(read(predictions, clip)) if predictions else _predicted(clip, config, strip)
     timed = [answer for answer in answers if answer.end is not None]
+    if other := next((answer for answer in answers if answer.kind != "one-of"), None):
+        raise DataError(
+            f"a timeline shows one class at a time, and '{other.run}' answers in a {other.kind} scheme",
+            "mer predict ... --windows 2/1 --format csv",
+        )
     if all(answer.error for answer in timed):
         raise DataError(next((a.error for a in answers if a.error), f"'{clip}' has no length, a timeline needs one"))
     if predictions:
@@ -98,7 +103,7 @@ def read(path: Path, clip: Path) -> Iterator[Prediction]:
     same = same or [row for row in rows if Path(str(row.get("clip"))).name == clip.name]
     if not same:
         known = sorted({str(row.get("clip")) for row in rows})
-        raise DataError(f"'{path}' holds no prediction of '{clip}'{near(str(clip), known)}", f"mer predict {clip}")
+        raise DataError(f"'{path}' holds no prediction of '{clip}'{near(str(clip), known)}", f"mer predict '{clip}'")
     adapter = TypeAdapter(Prediction)
     for row in same:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from mercli.results.exports.tiers import Mark, Recording, Tier, labels, one_line, tiers
+from mercli.results.exports.tiers import Mark, Recording, Tier, labels, tiers
 from mercli.types import Prediction
 
 DATE = "1970-01-01T00:00:00+00:00"
@@ -120,5 +120,5 @@ def _vocabulary(names: Sequence[str]) -> ET.Element:
     ET.SubElement(vocabulary, "DESCRIPTION", LANG_REF=LANGUAGE)
     for number, name in enumerate(names, start=1):
         entry = ET.SubElement(vocabulary, "CV_ENTRY_ML", CVE_ID=f"cveid{number}")
-        ET.SubElement(entry, "CVE_VALUE", DESCRIPTION="", LANG_REF=LANGUAGE).text = one_line(name)
+        ET.SubElement(entry, "CVE_VALUE", DESCRIPTION="", LANG_REF=LANGUAGE).text = name
     return vocabulary

@@ -86,8 +86,11 @@ def windows(predictions: Sequence[Prediction], seconds: float) -> list[Window]:
     for index, (here, after) in enumerate(pairwise(order)):
         if after[0] < here[1]:
             starts[index + 1] = ends[index] = milliseconds((after[0] + here[1]) / 2)
-    cut = [Window(*times) for times in zip(starts, ends, map(asked.__getitem__, order), strict=True)]
-    cut = [window for window in cut if window.start < window.end]
+    cut: list[Window] = []
+    for start, end, answers in zip(starts, ends, map(asked.__getitem__, order), strict=True):
+        start = max(start, cut[-1].end) if cut else start  # one that lies within another owns nothing of it
+        if start < end:
+            cut.append(Window(start, end, answers))
     _share_out(_words(predictions), cut)
     return cut
 
@@ -121,7 +124,7 @@ def models(cut: Sequence[Window]) -> list[str]:
 
 def labels(predictions: Sequence[Prediction]) -> list[str]:
     """Return what a tier of emotions may say: the classes of all models, and that none was given."""
-    return [*dict.fromkeys(name for p in predictions for name in p.scores), ABSTAINED]
+    return list(dict.fromkeys([*(one_line(name) for p in predictions for name in p.scores), ABSTAINED]))
 
 
 def tiers(predictions: Sequence[Prediction], seconds: float) -> list[Tier]:

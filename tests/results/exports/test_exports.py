@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urlparse
+from xml.etree import ElementTree as ET
 
 import pandas
 import pyarrow.parquet as pq
@@ -169,6 +171,11 @@ ODD = st.text(st.characters(), min_size=1, max_size=12) | st.sampled_from(
         "\ud83d",
         "a\n\nb",
         "٣",
+        "\u2028",
+        "\u200fשלום",
+        "👩\u200d👩\u200d👧",
+        "\x85\x1b[31m",
+        "abstained",
     ]
 )
 TIME = st.floats(0, 20, allow_nan=False)
@@ -184,11 +191,46 @@ def clips(draw):
         start = round(number * step, 3)
         times = draw(st.lists(st.tuples(TIME, TIME), max_size=3))
         words = [Word(draw(ODD), min(pair), max(pair)) for pair in times]
+        length = draw(st.sampled_from([size, 0.0])) if number else size
         if start < seconds:
             scores = {label: 0.5}
             kept = {"scores": scores, "alone": {"face": scores}, "modalities": ("face",), "missing": {}}
-            rows.append(answer(start, round(start + size, 3), label, words, **kept))
+            rows.append(answer(start, round(start + length, 3), label, words, **kept))
     return rows, Recording(Path("a.mp4"), seconds), tiers.one_line(label)
+
+
+CHILDREN = ("HEADER", "TIME_ORDER", "TIER", "LINGUISTIC_TYPE", "LANGUAGE", "CONSTRAINT", "CONTROLLED_VOCABULARY")
+
+
+def keeps_the_schema(root):
+    """Check what EAFv3.0.xsd demands: the order of elements, unique ids, references that exist, slots in time."""
+    assert [each.tag for each in root] == sorted((each.tag for each in root), key=CHILDREN.index)
+    slots = {each.get("TIME_SLOT_ID"): int(each.get("TIME_VALUE")) for each in root.iter("TIME_SLOT")}
+    assert list(slots.values()) == sorted(slots.values())
+    assert len(slots) == len(list(root.iter("TIME_SLOT")))
+    spans = {each.get("ANNOTATION_ID"): each for each in root.iter("ALIGNABLE_ANNOTATION")}
+    below = {each.get("ANNOTATION_ID"): each for each in root.iter("REF_ANNOTATION")}
+    assert len(spans.keys() | below.keys()) == len(list(root.iter("ANNOTATION")))
+    ends = [(slots[each.get("TIME_SLOT_REF1")], slots[each.get("TIME_SLOT_REF2")]) for each in spans.values()]
+    assert all(start < end for start, end in ends)
+    assert {each.get("ANNOTATION_REF") for each in below.values()} <= spans.keys()
+    types = {each.get("LINGUISTIC_TYPE_ID"): each for each in root.iter("LINGUISTIC_TYPE")}
+    tiers_by_name = {each.get("TIER_ID"): each for each in root.iter("TIER")}
+    assert len(tiers_by_name) == len(list(root.iter("TIER")))
+    for tier in tiers_by_name.values():
+        constraint = types[tier.get("LINGUISTIC_TYPE_REF")].get("CONSTRAINTS")
+        assert (tier.get("PARENT_REF") is None) == (constraint is None)
+        assert tier.get("PARENT_REF") in {None, *tiers_by_name}
+    assert {each.get("CONSTRAINTS") for each in types.values()} <= {
+        None, *(each.get("STEREOTYPE") for each in root.iter("CONSTRAINT"))
+    }  # fmt: skip
+    assert {each.get("CONTROLLED_VOCABULARY_REF") for each in types.values()} <= {
+        None, *(each.get("CV_ID") for each in root.iter("CONTROLLED_VOCABULARY"))
+    }  # fmt: skip
+    values = [each.text for each in root.iter("CVE_VALUE")]
+    assert len(values) == len(set(values))
+    ids = [each.get("CVE_ID") for each in root.iter("CV_ENTRY_ML")]
+    assert len(ids) == len(set(ids))
 
 
 @settings(max_examples=60, deadline=None)
@@ -204,6 +246,7 @@ def test_whatever_is_said_every_reader_finds_the_same_intervals(tmp_path_factory
         assert all(m.start >= 0 and m.end <= max(1, end) for m in tier.marks)
     asked = [(m.start, m.end, m.text) for m in fused.marks]
     assert read_eaf(folder, rows, recording).get_annotation_data_for_tier("face") == asked
+    keeps_the_schema(ET.parse(folder / "a.eaf").getroot())
     told = read_eaf(folder, rows, recording).get_annotation_data_for_tier("transcript")
     assert told == [(m.start, m.end, m.text) for m in said.marks]
     grid = read_textgrid(folder, rows, recording)
@@ -231,6 +274,28 @@ def test_parquet_has_typed_columns_and_keeps_what_is_unknown_null(tmp_path):
     assert (found["id"][1], found["error"][1], pandas.isna(found["end"][1])) == ("b\\udce9", "damaged", True)
     types = {field.name: str(field.type) for field in pq.read_schema(tmp_path / "a.parquet")}
     assert (types["start"], types["score_sad"], types["modalities"]) == ("double", "double", "list<element: string>")
+
+
+@settings(max_examples=20, deadline=None)
+@given(clips())
+def test_parquet_gives_back_what_was_said_letter_by_letter(tmp_path_factory, clip):
+    rows = [replace(row, scores={}, alone=None) for row in clip[0]]
+    path = tmp_path_factory.mktemp("odd") / "a.parquet"
+    with parquet.rows(path, NAMES) as write:
+        for row in rows:
+            write(row)
+    found = pq.read_table(path).to_pylist()
+    assert [each["text"] for each in found] == [row.text and clean(row.text) for row in rows]
+    assert [[word["text"] for word in each["words"]] for each in found] == [
+        [clean(word.text) for word in row.words] for row in rows
+    ]
+    assert [(each["start"], each["end"], each["label"]) for each in found] == [
+        (row.start, row.end, clean(row.label)) for row in rows
+    ]
+
+
+def clean(text):
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def test_parquet_is_written_in_pieces(tmp_path, monkeypatch):
