@@ -38,7 +38,7 @@ HEAD = """# Results
 Written by `benchmarks/real.py`, with features that nothing was trained for, unless a table says otherwise. UAR is under
 a uniform prior; intervals are 95 % bootstrap intervals that draw whole clusters: speakers, else dialogues, else clips.
 """
-LOCO = """Each corpus left out once, {seeds} seeds, features `{features}`. "Own prior" is weighted F1 under the class
+LOCO = """Each corpus left out once, {seeds} seeds, features `{features}`. "Est. prior" is weighted F1 under the class
 frequencies that are estimated from the held-out corpus without its labels. Heads are compared by a paired permutation
 test that swaps whole clusters, p-values corrected over the table (Holm); "could be seen" is the difference that these
 data would show with probability 0.8.
@@ -99,7 +99,7 @@ def _sizes(data: Path, corpora: dict[str, str]) -> list[str]:
 
 
 def _table(result: Loco) -> list[str]:
-    lines = ["| head | held out | part | n | classes | UAR | 95 % interval | seeds sd | weighted F1 | own prior |"]
+    lines = ["| head | held out | part | n | classes | UAR | 95 % interval | seeds sd | weighted F1 | est. prior |"]
     lines.append("|---|---|---|--:|--:|--:|---|--:|--:|--:|")
     for row in result.rows:
         held: dict[str, Any] = row["held_out"]

@@ -1,14 +1,12 @@
 """``mer report page`` on a made LOCO run: four corpora, five seeds, 25 000 answers to each.
 
 CPU as a multiple of what matplotlib takes for the page's drawings alone, measured in the same process; its peak memory;
-the size of the page. Prints one JSON object: ``python benchmarks/report.py [--answers 25000] [--repeats 3]``
+the size of the page: ``python benchmarks/report.py [--answers 25000] [--repeats 3] [--write]``
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from writing import Figure, arguments, finish, over
 
 from mercli import rundir
 from mercli.jobs.page import page
@@ -32,6 +31,8 @@ SEEDS = 5
 SPEAKERS = 60
 EPOCHS = 40
 NAMES = CANONICAL.names
+HERE = Path(__file__).parent
+CPU = {"page": "cpu_s", "drawing": "drawing_cpu_s"}
 
 
 def write(run: Path, answers: int) -> None:
@@ -127,37 +128,29 @@ def measure(run: str) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--answers", type=int, default=25_000, help="to each corpus and seed")
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "20260101-000000-loco-made"
         write(run, asked.answers)
-        script = f"from benchmarks.report import measure; measure({str(run)!r})"
+        script = f"from report import measure; measure({str(run)!r})"
         command = [sys.executable, "-c", script]
         made = [
-            json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE).stdout)
             for _ in range(asked.repeats)
         ]
-    ratios = [each["cpu_s"] / each["drawing_cpu_s"] for each in made]
-    result = {
-        "benchmark": "report page",
-        "cores": os.cpu_count(),
-        "answers": asked.answers * len(CORPORA) * SEEDS,
-        "pictures": made[0]["pictures"],
-        "sections": made[0]["sections"],
-        "cpu_s": round(statistics.median(each["cpu_s"] for each in made), 1),
-        "drawing_cpu_s": round(statistics.median(each["drawing_cpu_s"] for each in made), 1),
-        "ratio": round(statistics.median(ratios), 2),
-        "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
-        "peak_mb": round(max(each["peak_mb"] for each in made)),
-        "goal_peak_mb": "< 1000",
-        "page_mb": round(made[0]["page_mb"], 2),
-        "goal_page_mb": "< 5",
-        "repeats": asked.repeats,
-    }
-    print(json.dumps(result, indent=2))
+    every = {name: [each[name] for each in made] for name in ("cpu_s", "drawing_cpu_s", "peak_mb", "page_mb")}
+    what = f"`mer report page`: {asked.answers * len(CORPORA) * SEEDS} answers, {made[0]['pictures']} pictures"
+    figures = [
+        over(what, "matplotlib's drawing of these pictures", every["cpu_s"], every["drawing_cpu_s"], "<= 3x"),
+        Figure("peak memory", "", f"{max(every['peak_mb']):.0f} MB", goal="< 1000 MB"),
+        Figure("the page", "", f"{max(every['page_mb']):.2f} MB", goal="< 5 MB"),
+    ]
+    middle = {name: round(statistics.median(every[key]), 1) for name, key in CPU.items()}
+    facts = {"CPU seconds": middle, "sections": ", ".join(made[0]["sections"]), "rounds": asked.repeats}
+    finish("report", "The report page", figures, facts, asked.write)
 
 
 if __name__ == "__main__":

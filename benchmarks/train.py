@@ -54,7 +54,7 @@ def own_epoch(vectors: Mapping[str, np.ndarray], labels: np.ndarray, width: int,
     train = Examples(bundles, tuple(dims), labels)
     sets = ["epochs=1000", "patience=1000", f"precision={precision}"]
     told = config.resolve(config.TrainConfig, {"corpora": ("made",)}, preset="smil", sets=sets)
-    plan = planning.schedule(told, torch.from_numpy(labels), CLASSES, 0)
+    plan = planning.schedule(told, torch.from_numpy(labels), CANONICAL, 0)
     head = registry.build("heads", "gated", dims, CANONICAL, options={**told.head.options, "width": width})
     stats = batches.statistics(train)
     dev = source(train.subset(np.arange(BATCH)), stats, dims)

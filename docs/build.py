@@ -24,6 +24,7 @@ COMMANDS = (
     ("report", "timeline"), ("report", "page"),
     ("finetune",), ("audit",), ("store",), ("store", "ls"), ("store", "verify"), ("store", "rm"),
     ("bundle",), ("bundle", "show"), ("bundle", "verify"), ("bundle", "pack"), ("bundle", "import"),
+    ("bundle", "export"),
     ("models",), ("models", "list"), ("models", "pull"), ("models", "verify"),
     ("list",), ("presets",), ("presets", "show"), ("presets", "copy"), ("presets", "check"), ("doctor",), ("tour",),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mercli import presets
 from mercli.config_compat import Seed, as_the_seed
-from mercli.config_fit import Curriculum, Loss, Optimizer, RateSchedule
+from mercli.config_fit import Curriculum, Distill, EndToEnd, Loss, Monitor, Optimizer, RateSchedule
 from mercli.errors import ConfigError
 from mercli.registry import near
 from mercli.types import MODALITIES, Modality
@@ -95,7 +95,8 @@ class FitConfig(Config):
     ``mixup`` is the alpha of mixtures (Zhang et al. 2018), 0 for none. ``oversample``: to how many items of a class the
     sampler of that name goes, else to the largest's. ``checkpoint``: seconds between two looks at a training that can
     be resumed. ``reduce`` {modality: C}: to how many principal components of the training rows. ``compat``: the system
-    whose code's defects are to be repeated.
+    whose code's defects are to be repeated. ``scheme``: which labels are learned, where not the seven classes;
+    ``monitor``: the dev figure that chooses the epoch, the main one of the scheme's kind where none is told.
     """
 
     main: ClassVar[str | None] = "head"
@@ -104,6 +105,7 @@ class FitConfig(Config):
     compat: Seed | None = None
     modalities: tuple[Modality, ...] = MODALITIES
     classes: tuple[str, ...] = ()
+    scheme: str | None = None
     head: Choice = Choice(name="late")
     seeds: int = Field(default=1, ge=1)
     seed: int = 0
@@ -121,7 +123,7 @@ class FitConfig(Config):
     loss: Loss = Loss()
     accumulate: int = Field(default=1, ge=1)
     clip: float = Field(default=1.0, ge=0)
-    monitor: Literal["uar", "accuracy", "weighted_f1", "macro_f1", "loss"] = "uar"
+    monitor: Monitor | None = None
     sampler: Literal["shuffled", "balanced", "by-corpus", "oversample", "in-order"] = "shuffled"
     oversample: int | None = Field(default=None, ge=1)
     reduce: dict[Modality, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
@@ -141,6 +143,16 @@ class TrainConfig(FitConfig):
     command: ClassVar[str] = "train"
     folds: str = "official"
     drop: tuple[str, ...] = ()
+    distill: Distill = Distill()
+    end_to_end: EndToEnd = EndToEnd()
+
+
+class EncoderRow(_Frozen):
+    """A row of the encoder x left-out table: a recipe (else that of the run), and encoders laid over it."""
+
+    recipe: Recipe | None = None
+    modalities: tuple[Modality, ...] = MODALITIES
+    tuned: dict[Modality, Choice] = Field(default_factory=dict)
 
 
 class LocoConfig(FitConfig):
@@ -149,6 +161,7 @@ class LocoConfig(FitConfig):
     command: ClassVar[str] = "loco"
     corpora: tuple[str, ...] = Field(min_length=2)
     heads: tuple[str, ...] = ()
+    encoders: dict[str, EncoderRow] = Field(default_factory=dict)
     score: Literal["test", "all"] = "test"
     matrix: bool = False
     compare: str | None = None

@@ -1,10 +1,18 @@
-"""How a head is fitted: optimiser, rate over time, loss, curriculum; parts of the configs of train and loco."""
+"""How a head is fitted: optimiser, rate over time, loss, curriculum, teacher; parts of commands' configs."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from pydantic import BaseModel, Field
+
+from mercli.types import Modality
+
+Monitor = Literal[
+    "uar", "accuracy", "weighted_f1", "macro_f1", "loss", "weighted_accuracy", "f1", "ccc", "pearson", "mae"
+]
+LESS = ("loss", "mae")
+"""The figures of which less is better."""
 
 
 class Optimizer(BaseModel, frozen=True, extra="forbid"):
@@ -39,7 +47,8 @@ class RateSchedule(BaseModel, frozen=True, extra="forbid"):
 class Loss(BaseModel, frozen=True, extra="forbid"):
     """The loss of one-of heads; ``gamma`` is focal's, ``beta`` that of ``effective`` class weights.
 
-    ``adjust_prior`` adds each corpus's log-prior in training; not told: where nothing else balances the classes.
+    ``adjust_prior`` adds each corpus's log-prior in training; not told: where nothing else balances the classes. Labels
+    of which many may hold are weighted to even odds by it or by ``balanced`` weights, and values have neither.
     """
 
     name: Literal["cross-entropy", "focal"] = "cross-entropy"
@@ -59,3 +68,29 @@ class Curriculum(BaseModel, frozen=True, extra="forbid"):
     pilot: int = Field(default=0, ge=0)
     start: float = Field(default=0.3, gt=0, le=1)
     epochs: int = Field(default=10, ge=1)
+
+
+class Distill(BaseModel, frozen=True, extra="forbid"):
+    """A ``teacher`` (a bundle, or a tuned encoder's folder) whose soft labels are learned, too (Hinton et al. 2015).
+
+    The loss is (1 - ``weight``) that of the labels + ``weight`` T^2 KL(teacher || student), both softened by the
+    ``temperature`` T.
+    """
+
+    teacher: str | None = None
+    weight: float = Field(default=0.5, gt=0, le=1)
+    temperature: float = Field(default=2.0, gt=0)
+
+
+class EndToEnd(BaseModel, frozen=True, extra="forbid"):
+    """The encoders that learn along with the head (``on``): those of ``tune``, or every one that can.
+
+    ``lr`` is theirs at the top, ``decay`` times that a layer further down; the head keeps the run's own.
+    ``checkpointing`` computes a second time what a step would hold in memory.
+    """
+
+    on: bool = False
+    tune: tuple[Modality, ...] = ()
+    lr: float = Field(default=1e-5, gt=0)
+    decay: float = Field(default=1.0, gt=0, le=1)
+    checkpointing: bool = False

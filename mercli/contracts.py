@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from mercli.types import Clip, Feature, LabelScheme, Segment, Streams, StreamSettings, Transcript
 
@@ -42,7 +42,9 @@ class Encoder(Protocol):
     ``encode`` receives streams whose modality is present. A feature without a valid row means: nothing found here. An
     encoder whose attribute ``half`` is true has a large network: it runs under autocast where the recipe's precision
     says so, and on all threads of its process; others run in float32 on one thread. One whose attribute
-    ``needs_streams`` is false (ready-made features) gets every segment once, as streams with an ``id`` alone.
+    ``needs_streams`` is false (ready-made features) gets every segment once, as streams with an ``id`` alone. Its torch
+    network, where it is its attribute ``network``, can be an ONNX graph (``mer bundle export``); a network whose
+    operations ONNX lacks may give the same function in others by a method ``as_graph``.
     """
 
     modality: str
@@ -60,6 +62,34 @@ class Encoder(Protocol):
         ...
 
 
+@runtime_checkable
+class Learner(Encoder, Protocol):
+    """An encoder of sound or faces whose network can learn along with a head (``mer train --end-to-end``).
+
+    ``encode`` goes through the same ``inputs`` and ``rows``, so that what is trained is what is extracted; a segment
+    is seen at once (``settings.longest`` is ``None``). ``place``: the option that names the folder ``save`` leaves. Its
+    builder is registered with the fact ``learns=True``.
+    """
+
+    place: str
+
+    def learn(self) -> torch.nn.Module:
+        """Return the network that ``rows`` go through, with those of its parameters free that may learn."""
+        ...
+
+    def inputs(self, batch: Sequence[Streams]) -> Mapping[str, torch.Tensor]:
+        """Return what of B segments goes through the network, prepared on the CPU; any may lack the modality."""
+        ...
+
+    def rows(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return values float32 (B, T, dim), with gradient where it is asked for, and which are valid (B, T)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the weights into a folder that is there, as the option ``place`` reads them."""
+        ...
+
+
 @dataclass(eq=False)
 class Batch:
     """Padded features of B segments.
@@ -68,6 +98,7 @@ class Batch:
     ``modalities``; ``targets`` (B,) class indices, (B, K) for many-of and values; ``log_prior`` (B, K) where training
     adjusts logits by each corpus's own prior. ``talk`` int64 (B, 3) for a head that asks for it (``needs_dialogue``):
     the number of each segment's dialogue, its turn there, and the number of its speaker, -1 where that is not known.
+    ``soft`` (B, K): the logits of a teacher, NaN where it has none; the loop learns from them, a head need not.
     """
 
     modalities: tuple[str, ...]
@@ -77,6 +108,7 @@ class Batch:
     targets: torch.Tensor | None = None
     log_prior: torch.Tensor | None = None
     talk: torch.Tensor | None = None
+    soft: torch.Tensor | None = None
 
 
 @dataclass(eq=False)
@@ -90,8 +122,10 @@ class HeadOutput:
 class Head(Protocol):
     """A ``torch.nn.Module`` over features; built by ``builder(dims, scheme, *, options)``.
 
-    ``dims`` {modality: D}. ``forward`` is finite for every non-empty subset of its modalities. A head whose attribute
-    ``needs_dialogue`` is true gets whole dialogues, and is told them (``Batch.talk``).
+    ``dims`` {modality: D}. The plugin's fact ``kinds`` names the kinds of label schemes that it serves, one-of if it
+    tells none. ``forward`` is finite for every non-empty subset of its modalities. A head whose attribute
+    ``needs_dialogue`` is true gets whole dialogues, and is told them (``Batch.talk``). An attribute ``tables`` may
+    name, for a reader, the tables (a, n) that an extra holds of each segment: ``{extra: names (a,)}``.
     """
 
     modalities: tuple[str, ...]
@@ -198,7 +232,10 @@ class Transcriber(Protocol):
 
 
 class Engine(Protocol):
-    """Spreads units of work; built by ``builder(device, *, options)``: on which device the user wants it done."""
+    """Spreads units of work; built by ``builder(device, *, options)``: on which device the user wants it done.
+
+    An attribute ``peaks`` may tell the most bytes that each worker process of the last map has held.
+    """
 
     def map(
         self, work: Callable[[Item], Result], items: Iterable[Item], lost: Callable[[Item, str], Result] | None = None

@@ -20,6 +20,27 @@ CLASS_SETS: dict[str, tuple[str, ...]] = {
 }
 """Named choices of classes: the four and six that IEMOCAP is reported on, and all seven."""
 
+FIGURES: dict[str, tuple[str, ...]] = {
+    "one-of": ("uar", "accuracy", "weighted_f1", "macro_f1"),
+    "many-of": ("weighted_accuracy", "f1", "weighted_f1"),
+    "values": ("ccc", "pearson", "mae"),
+}
+"""What each kind of scheme is scored by: the first is its main figure, told with intervals and watched in training."""
+WORDS: dict[str, str] = {
+    "uar": "UAR",
+    "accuracy": "accuracy",
+    "weighted_f1": "weighted F1",
+    "macro_f1": "macro F1",
+    "weighted_accuracy": "weighted accuracy",
+    "f1": "F1",
+    "ccc": "CCC",
+    "pearson": "Pearson",
+    "mae": "MAE",
+    "precision": "precision",
+    "recall": "recall",
+}
+"""How figures are called where they are read."""
+
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "neutral": ("neu", "no emotion"),
     "happy": ("hap", "joy", "happiness", "joyful"),
@@ -101,8 +122,12 @@ def scheme_of(maps: Iterable[LabelMap]) -> LabelScheme:
 def narrowed(scheme: LabelScheme, classes: Sequence[str]) -> LabelScheme:
     """Return the scheme with these classes only, in their order, or those of a named set (``4``, ``6``, ``7``).
 
-    Raises ``ConfigError`` for a class that no label has under the policies of ``prepare``.
+    Raises ``ConfigError`` for a class that no label has under the policies of ``prepare``, and where there are none.
     """
+    if scheme.kind != "one-of":
+        raise ConfigError(
+            f"--classes are for one-of schemes, and '{scheme.name}' is a {scheme.kind} scheme", "--scheme NAME"
+        )
     names = CLASS_SETS[classes[0]] if len(classes) == 1 and classes[0] in CLASS_SETS else tuple(dict.fromkeys(classes))
     absent = [name for name in names if name not in scheme.names]
     if absent:

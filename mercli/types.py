@@ -22,6 +22,7 @@ Modality = Literal["audio", "face", "text"]
 MODALITIES: tuple[Modality, ...] = ("audio", "face", "text")
 
 Label = str | float | dict[str, float]
+SchemeKind = Literal["one-of", "many-of", "values"]
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class LabelScheme:
     """What is predicted: ``one-of`` K names, ``many-of`` K names, or ``values`` (K dimensions in ``low..high``)."""
 
     name: str
-    kind: Literal["one-of", "many-of", "values"]
+    kind: SchemeKind
     names: tuple[str, ...]
     low: float | None = None
     high: float | None = None
@@ -164,7 +165,11 @@ class LabelMap:
 class Prediction:
     """The answer for one clip or segment; ``docs/schemas/prediction.schema.json`` publishes its form.
 
-    ``scores`` gives a probability per name; ``label`` is ``None`` when the model abstained or an ``error`` occurred;
+    ``kind`` is that of its scheme. One-of ``scores`` are probabilities that sum to 1, and ``label`` is the name of the
+    highest. Many-of ones are independent probabilities at even odds, and ``label`` joins the names at 0.5 or more with
+    ``+``, or is ``none``. Values are on the scheme's scale, and have no ``label``; nor has an answer where the model
+    abstained or an ``error`` occurred. ``target`` is a name, or by name what is there (0 or 1) or its value.
+
     ``cluster`` is what a corpus's segment is not independent of (its speaker, dialogue or clip). ``shares`` are exact
     Shapley shares per modality, ``alone`` the scores that each gives with the others masked. ``words`` are those of
     ``text`` that have times.
@@ -190,3 +195,4 @@ class Prediction:
     shares: Mapping[str, float] | None = None
     alone: Mapping[str, Mapping[str, float]] | None = None
     error: str | None = None
+    kind: SchemeKind = "one-of"

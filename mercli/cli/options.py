@@ -16,7 +16,7 @@ from typer.core import TyperCommand
 from mercli import log, network
 from mercli.errors import DISK_FULL, DataError, MerError
 
-LISTS = ("--corpora", "--modalities", "--classes", "--heads", "--encoders", "--exclude")
+LISTS = ("--corpora", "--modalities", "--classes", "--heads", "--encoders", "--exclude", "--clips")
 WRITING = (*DISK_FULL, errno.EROFS)
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -148,6 +148,10 @@ Classes = Annotated[
     list[str] | None,
     typer.Option("--classes", metavar="NAME ...", help="Only these classes, or a set of them: 4, 6 or 7 (all)."),
 ]
+Scheme = Annotated[
+    str | None,
+    typer.Option("--scheme", metavar="NAME", help="Learn these labels: mosei-6, sentiment, vad ... (the classes)."),
+]
 AllowLeak = Annotated[
     bool | None, typer.Option("--allow-leak", help="Train although parts that should be apart share data.")
 ]
@@ -180,5 +184,9 @@ Offline = Annotated[bool, typer.Option("--offline", help="Ask no network for wei
 Tuned = Annotated[
     list[str] | None,
     typer.Option("--encoder", metavar="DIR", help="A tuned encoder in place of the recipe's; repeatable."),
+]
+Distilled = Annotated[
+    str | None,
+    typer.Option("--distill", metavar="TEACHER", help="Learn a bundle's or tuned encoder's soft labels, too."),
 ]
 Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda[:i]", help="Where networks run (auto).")]

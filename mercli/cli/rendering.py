@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -200,16 +200,10 @@ def _lines(prediction: Prediction) -> Iterator[tuple[str, str]]:
     if prediction.error:
         yield f"  error: {prediction.error}", "red"
         return
-    best = max(prediction.scores.values())
-    for name, score in sorted(prediction.scores.items(), key=lambda pair: -pair[1]):
-        bar = "█" * round(score * BAR) or "▏"
-        yield f"  {name:<10}{score:6.1%}  {bar}", "bold" if score == best else ""
-    if prediction.label is None:
-        yield f"  abstained: no class reaches the probability asked for (best {best:.1%})", "yellow"
+    yield from _values(prediction) if prediction.kind == "values" else _probabilities(prediction)
     yield f"  from {', '.join(prediction.modalities)}" + _shares(prediction), ""
     for modality, scores in (prediction.alone or {}).items():
-        top = max(scores, key=lambda name: scores[name])
-        yield f"  {modality} alone: {top} {scores[top]:.1%}", ""
+        yield f"  {modality} alone: {_alone(prediction, scores)}", ""
     for modality, why in prediction.missing.items():
         yield f"  without {modality}: {why}", "dim"
     if prediction.text:
@@ -218,9 +212,36 @@ def _lines(prediction: Prediction) -> Iterator[tuple[str, str]]:
         yield f'  text ({prediction.text_source}{trust}): "{text}"', "dim"
 
 
+def _probabilities(prediction: Prediction) -> Iterator[tuple[str, str]]:
+    """Yield a bar a class, the likeliest one marked, or every label that is there."""
+    best = max(prediction.scores.values())
+    there = (prediction.label or "").split("+") if prediction.kind == "many-of" else ()
+    for name, score in sorted(prediction.scores.items(), key=lambda pair: -pair[1]):
+        bar = "█" * round(score * BAR) or "▏"
+        bold = name in there if prediction.kind == "many-of" else score == best
+        yield f"  {name:<10}{score:6.1%}  {bar}", "bold" if bold else ""
+    if prediction.kind == "many-of":
+        yield f"  there: {(prediction.label or '').replace('+', ', ')}", ""
+    elif prediction.label is None:
+        yield f"  abstained: no class reaches the probability asked for (best {best:.1%})", "yellow"
+
+
+def _values(prediction: Prediction) -> Iterator[tuple[str, str]]:
+    for name, value in prediction.scores.items():
+        yield f"  {name:<10}{value:7.2f}", "bold"
+
+
+def _alone(prediction: Prediction, scores: Mapping[str, float]) -> str:
+    if prediction.kind == "values":
+        return ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
+    top = max(scores, key=lambda name: scores[name])
+    return f"{top} {scores[top]:.1%}"
+
+
 def _shares(prediction: Prediction) -> str:
     if not prediction.shares:
         return ""
-    label = prediction.label or max(prediction.scores, key=lambda name: prediction.scores[name])
+    best = max(prediction.scores, key=lambda name: prediction.scores[name])
+    label = best if prediction.kind == "many-of" else prediction.label or best
     parts = ", ".join(f"{m} {value * 100:+.1f}" for m, value in prediction.shares.items())
     return f"; towards {label}, in points: {parts}"

@@ -25,14 +25,16 @@ def show(made: Report, json: bool) -> None:
         return
     for table in made.section.tables:
         if table.shown:
-            _show(table, sys.stdout.isatty())
+            show_wide(table)
     for note in made.section.notes:
         say(note)
     for path in made.files:
         say(str(path))
 
 
-def _show(table: Table, terminal: bool) -> None:
+def show_wide(table: Table) -> None:
+    """Print a table; where it is wider than a terminal, in strips that each begin with the keys."""
+    terminal = sys.stdout.isatty()
     cells = [[_cell(cell, 2 if terminal else 3) for cell in row] for row in table.rows]
     if not terminal:
         show_table(table.columns, cells)

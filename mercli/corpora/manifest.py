@@ -46,8 +46,12 @@ class Manifest:
     @property
     def scheme(self) -> LabelScheme:
         """The corpus's own labels."""
-        scheme = dict(self.card["scheme"])
-        return LabelScheme(**{**scheme, "names": tuple(scheme["names"])})
+        return _scheme(self.card["scheme"])
+
+    @property
+    def schemes(self) -> tuple[LabelScheme, ...]:
+        """Every scheme that its segments have labels in: its own, then those beside it."""
+        return (self.scheme, *map(_scheme, self.card.get("schemes") or ()))
 
     @property
     def label_map(self) -> LabelMap | None:
@@ -74,6 +78,10 @@ class Manifest:
                 if all(isinstance(value, str) for value in table.values()):
                     row[key] = tables.setdefault(repr(table), table)
             yield _build(Segment, row, path)
+
+
+def _scheme(told: Mapping[str, Any]) -> LabelScheme:
+    return LabelScheme(**{**told, "names": tuple(told["names"])})
 
 
 def _build(kind: type[T], row: Mapping[str, Any], path: Path) -> T:

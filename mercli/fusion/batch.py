@@ -40,12 +40,19 @@ class Statistics:
         """Return how many numbers a head gets of features of these widths."""
         return {m: self.axes[m].shape[1] if m in self.axes else dim for m, dim in dims.items()}
 
+    @classmethod
+    def unchanging(cls, dims: Mapping[str, int]) -> Statistics:
+        """Return statistics that leave features of these widths as they are."""
+        zeros = {m: np.zeros(dim, np.float32) for m, dim in dims.items()}
+        return cls(zeros, {m: np.ones(dim, np.float32) for m, dim in dims.items()})
+
 
 @dataclass(eq=False)
 class Examples:
     """N segments with their features; ``targets`` (N,) class indices, -1 unknown; ``corpora`` names their origin.
 
-    ``talk`` int64 (N, 3): their dialogues, turns and speakers, where a head asks for them.
+    ``talk`` int64 (N, 3): their dialogues, turns and speakers, where a head asks for them; ``soft`` (N, K): a teacher's
+    logits, NaN where it has none.
     """
 
     bundles: Sequence[FeatureBundle]
@@ -54,6 +61,7 @@ class Examples:
     corpora: Sequence[str] = field(default_factory=list)
     log_prior: FloatArray | None = None
     talk: NDArray[np.int64] | None = None
+    soft: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.bundles)
@@ -67,6 +75,7 @@ class Examples:
             [self.corpora[i] for i in index] if self.corpora else [],
             None if self.log_prior is None else self.log_prior[index],
             None if self.talk is None else self.talk[index],
+            None if self.soft is None else self.soft[index],
         )
 
 
@@ -148,6 +157,7 @@ def collate(examples: Examples, stats: Statistics, dims: Mapping[str, int], devi
         torch.from_numpy(examples.targets).to(device),
         log_prior,
         None if examples.talk is None else torch.from_numpy(examples.talk).to(device),
+        None if examples.soft is None else torch.from_numpy(examples.soft).to(device),
     )
 
 
@@ -181,6 +191,7 @@ def select(batch: Batch, index: torch.Tensor, drop: torch.Tensor | None = None) 
         None if batch.targets is None else batch.targets[index],
         None if batch.log_prior is None else batch.log_prior[index],
         None if batch.talk is None else batch.talk[index],
+        None if batch.soft is None else batch.soft[index],
     )
     return hidden(rows, torch.zeros_like(present) if drop is None else drop)
 

@@ -37,6 +37,27 @@ def temperature(
     return float(np.exp(found.x))
 
 
+def of_label(logits: NDArray[np.float64], there: NDArray[np.bool_], offset: float = 0.0) -> float:
+    """Return the T > 0 of one label of many, whose likeliest log-odds are then ``logits / T + offset`` (N,).
+
+    Targets are a little less than sure (Platt 1999), as few of a rare label are easily told apart by chance; 1 for a
+    label that is always or never there.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if there.all() or not there.any():
+        return 1.0
+    positive = there.sum()
+    targets = np.where(there, (positive + 1) / (positive + 2), 1 / (len(there) - positive + 2))
+
+    def loss(log_t: float) -> float:
+        odds = logits / np.exp(log_t) + offset
+        return float((np.logaddexp(0, odds) - targets * odds).mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
+    return float(np.exp(found.x))
+
+
 def uniform(logits: NDArray[np.float64], temperature_: float, held_prior: Sequence[float] = ()) -> NDArray[np.float64]:
     """Return uniform-prior log-probabilities (N, K) of logits that hold ``held_prior`` (K,), or none."""
     log_prior = np.log(np.asarray(held_prior)) if len(held_prior) else 0.0

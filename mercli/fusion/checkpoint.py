@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from mercli.errors import DataError
+from mercli.errors import CheckpointError
 from mercli.fusion.batch import Examples, Statistics
 from mercli.fusion.training import Training
 from mercli.rundir import atomic
@@ -31,16 +31,16 @@ class Checkpoint:
     def restore(self, training: Training) -> None:
         """Take ``training`` to where the file left it, if there is one.
 
-        Raises ``DataError`` for a file that cannot be read, and for one of other data.
+        Raises ``CheckpointError`` for a file that cannot be read, and for one of other data.
         """
         if not self.path.is_file():
             return
         try:
             held = torch.load(self.path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as fault:
-            raise DataError(f"checkpoint '{self.path}' cannot be read: {fault}", f"rm '{self.path}'") from fault
+            raise CheckpointError(f"checkpoint '{self.path}' cannot be read: {fault}", f"rm '{self.path}'") from fault
         if held["data"] != self.data:
-            raise DataError(
+            raise CheckpointError(
                 f"checkpoint '{self.path}' was written of other features or labels than are there now",
                 "mer train without --resume",
             )
@@ -55,12 +55,13 @@ class Checkpoint:
 
 
 def fingerprint(train: Examples, dev: Examples, stats: Statistics) -> str:
-    """Return the sha256 of both parts' ids, labels and priors, and of the features' statistics."""
+    """Return the sha256 of both parts' ids, labels, priors and soft labels, and of the features' statistics."""
     found = hashlib.sha256()
     for part in (train, dev):
         found.update("\n".join(bundle.segment_id for bundle in part.bundles).encode())
         found.update(part.targets.tobytes())
         found.update(b"" if part.log_prior is None else part.log_prior.tobytes())
+        found.update(b"" if part.soft is None else part.soft.tobytes())
     for table in (stats.mean, stats.std, stats.axes):
         for modality in train.modalities:
             found.update(table[modality].tobytes() if modality in table else b"")

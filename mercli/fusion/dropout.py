@@ -82,7 +82,8 @@ def grow(
     talk = None if batch.talk is None else batch.talk[row]
     if talk is not None:  # each copy of a dialogue is a dialogue of its own
         talk[:, 0] += copy[kept] * (talk[:, 0].max() + 1)
-    return Batch(batch.modalities, values, valid, present, targets, prior, talk)
+    soft = None if batch.soft is None else batch.soft[row]
+    return Batch(batch.modalities, values, valid, present, targets, prior, talk, soft)
 
 
 def _times(clips: torch.Tensor, share: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ import torch
 from mercli.config_fit import Curriculum
 from mercli.contracts import Batch
 from mercli.errors import DataError
-from mercli.fusion import dialogues
+from mercli.fusion import dialogues, judging
 from mercli.fusion.checkpoint import Checkpoint
 from mercli.fusion.dropout import grow
 from mercli.fusion.losses import cross_entropy, item_losses, using
@@ -21,6 +21,8 @@ from mercli.fusion.mixup import mixed_loss
 from mercli.fusion.sampling import drawn, ease
 from mercli.fusion.source import Source, named, parts, take
 from mercli.fusion.training import Epoch, Schedule, Training
+from mercli.labels import FIGURES
+from mercli.types import LabelScheme
 
 
 def fit(
@@ -46,7 +48,7 @@ def fit(
         # the objective holds inside an epoch only: whoever takes the epochs may compute losses of his own between
         with using(schedule.objective):
             loss = _epoch(training, train, checkpoint)
-            epoch = training.note(loss, judge(predict(head, dev), dev, schedule.batch))
+            epoch = training.note(loss, judge(predict(head, dev), dev, schedule.batch, schedule.scheme))
         if checkpoint is not None:
             checkpoint.offer(training)
         yield epoch
@@ -96,7 +98,7 @@ def step(training: Training, train: Batch | Source, group: Sequence[torch.Tensor
     for index in group:
         batch = _batch(train, index, plan, training.draw)
         with training.arithmetic():
-            loss = mixed_loss(training.head, batch, plan.mixup, training.draw)
+            loss = mixed_loss(training.head, batch, plan.mixup, training.draw, plan.distill)
         training.scaler.scale(loss * (len(index) / size)).backward()
         training.losses.append(loss.detach().reshape(()))
     training.advance()
@@ -138,32 +140,18 @@ def predict(head: Any, data: Batch | Source, change: Callable[[Batch], Batch] | 
     return logits[torch.cat(order).argsort().to(logits.device)]
 
 
-def recall(predicted: torch.Tensor, targets: torch.Tensor | None) -> float:
-    """Return the mean recall over the classes that occur in ``targets``."""
-    if targets is None or not len(targets):
-        return 0.0
-    return float(torch.stack([(predicted[targets == k] == k).double().mean() for k in targets.unique()]).mean())
-
-
 @torch.inference_mode()
-def judge(logits: torch.Tensor, dev: Batch | Source, size: int) -> dict[str, float]:
-    """Return UAR, accuracy, weighted and macro F1, and the loss of logits (N, K), mean over batches of ``size``.
+def judge(logits: torch.Tensor, dev: Batch | Source, size: int, scheme: LabelScheme | None = None) -> dict[str, float]:
+    """Return the figures of the scheme's kind (of classes if ``None``) and the loss of logits (N, K).
 
-    F1 is over the classes that occur in the targets, as in ``mercli.results``; without targets every figure is 0.
+    The loss is the mean over batches of ``size``; without targets every figure is 0.
     """
-    targets, predicted = dev.targets, logits.argmax(1)
-    names = ("uar", "accuracy", "weighted_f1", "macro_f1", "loss")
-    if targets is None or not len(targets):
-        return dict.fromkeys(names, 0.0)
-    count = logits.shape[1]
-    support, named, hits = (
-        torch.bincount(found, minlength=count).double() for found in (targets, predicted, targets[targets == predicted])
-    )
-    f1 = 2 * hits / (support + named).clamp(min=1)
-    rows = torch.arange(len(targets), device=targets.device).split(size)
+    kind = "one-of" if scheme is None else scheme.kind
+    if dev.targets is None or not len(dev.targets):
+        return dict.fromkeys((*FIGURES[kind], "loss"), 0.0)
+    rows = torch.arange(len(dev.targets), device=dev.targets.device).split(size)
     loss = torch.stack([cross_entropy(logits[part], _labels(dev, part)) for part in rows]).double().mean()
-    found = ((predicted == targets).double().mean(), (f1 * support).sum() / support.sum(), f1[support > 0].mean(), loss)
-    return dict(zip(names, (recall(predicted, targets), *map(float, found)), strict=True))
+    return {**judging.figures(logits, dev.targets, scheme), "loss": float(loss)}
 
 
 def _labels(batch: Batch | Source, rows: torch.Tensor) -> Batch:

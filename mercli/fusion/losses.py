@@ -1,12 +1,12 @@
 """Losses: of one-of heads under the run's objective, of many-of and of values.
 
-A head calls ``cross_entropy``; how classes are weighted and easy items damped is the run's choice (``using``), so that
-no head has to know it.
+A head calls ``cross_entropy``; of which kind the targets are, how classes are weighted and easy items damped is the
+run's matter (``using``), so that no head has to know it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,8 +16,11 @@ import torch.nn.functional as F
 
 from mercli.config_fit import Loss
 from mercli.contracts import Batch
+from mercli.types import LabelScheme
 
 TINY = 1e-8
+Penalty = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Returns the scalar penalty of logits (B, K) for targets: class indices (B,), or (B, K) of many-of and values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +48,35 @@ class Objective:
         return each.mean() if weight is None else each.sum() / weight[targets].sum().clamp(min=TINY)
 
 
-_objective: ContextVar[Objective] = ContextVar("objective", default=Objective())  # noqa: B039 (frozen)
+@dataclass(frozen=True, eq=False)
+class Presence:
+    """The penalty of many-of decisions: binary cross-entropy of each label; ``positive`` (K,) weighs the ones."""
+
+    positive: torch.Tensor | None = None
+
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the scalar penalty of logits (B, K) for what is there (B, K), 0 or 1."""
+        return binary_cross_entropy(logits, targets, self.positive)
+
+
+@dataclass(frozen=True)
+class Concordance:
+    """The penalty of values: 1 - CCC, of logits that are -1 to 1 where the scheme's values are ``low`` to ``high``."""
+
+    low: float
+    high: float
+
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the scalar penalty of logits (B, K) for values (B, K)."""
+        half = (self.high - self.low) / 2
+        return concordance(logits, (targets.to(logits) - self.low) / half - 1)
+
+
+_objective: ContextVar[Penalty] = ContextVar("objective", default=Objective())  # noqa: B039 (frozen)
 
 
 @contextmanager
-def using(objective: Objective) -> Iterator[None]:
+def using(objective: Penalty) -> Iterator[None]:
     """Let ``cross_entropy`` penalise by this objective inside the block."""
     token = _objective.set(objective)
     try:
@@ -62,6 +89,20 @@ def objective(loss: Loss, targets: torch.Tensor, classes: int) -> Objective:
     """Return the objective that a config asks for; the weights of ``classes`` come from the training targets (N,)."""
     weight = class_weights(targets, classes, loss.class_weights, loss.beta)
     return Objective(loss.gamma if loss.name == "focal" else 0.0, loss.smoothing, weight)
+
+
+def penalty(scheme: LabelScheme, loss: Loss, targets: torch.Tensor, *, balanced: bool) -> Penalty:
+    """Return what a config asks for under a scheme, its weights from the training targets (N,) or (N, K).
+
+    ``balanced``: whether many-of labels are weighted to even odds.
+    """
+    if scheme.kind == "one-of":
+        return objective(loss, targets, len(scheme.names))
+    if scheme.kind == "many-of":
+        return Presence(positive_weights(targets) if balanced else None)
+    assert scheme.low is not None
+    assert scheme.high is not None
+    return Concordance(scheme.low, scheme.high)
 
 
 def cross_entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:

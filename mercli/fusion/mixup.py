@@ -8,20 +8,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from mercli.contracts import Batch
+from mercli.config_fit import Distill
+from mercli.contracts import Batch, HeadOutput
+from mercli.distilling import distilled
+
+ALONE = Distill()
 
 
-def mixed_loss(head: Any, batch: Batch, alpha: float, draw: torch.Generator) -> torch.Tensor:
-    """Return a head's loss of a batch, of mixtures where ``alpha`` is above 0.
+def mixed_loss(head: Any, batch: Batch, alpha: float, draw: torch.Generator, distill: Distill = ALONE) -> torch.Tensor:
+    """Return a head's loss of a batch, of mixtures where ``alpha`` is above 0; with a teacher's where it has answers.
 
     The loss of a soft target is that of its parts in their proportion, so a head needs to know of hard targets only;
     each part keeps the log-prior of its own corpus.
     """
     if not alpha:
-        return head.loss(head(batch), batch)
+        return _taught(head, head(batch), batch, distill)
     own, other, share = mixtures(batch, alpha, draw)
     output = head(own)
-    return share * head.loss(output, own) + (1 - share) * head.loss(output, other)
+    return share * _taught(head, output, own, distill) + (1 - share) * _taught(head, output, other, distill)
+
+
+def _taught(head: Any, output: HeadOutput, batch: Batch, distill: Distill) -> torch.Tensor:
+    return distilled(head.loss(output, batch), output.logits, batch.soft, distill)
 
 
 def mixtures(batch: Batch, alpha: float, draw: torch.Generator) -> tuple[Batch, Batch, float]:
@@ -47,4 +55,5 @@ def mixtures(batch: Batch, alpha: float, draw: torch.Generator) -> tuple[Batch, 
     own = replace(batch, values=values, valid=valid, present=kept)
     prior = None if batch.log_prior is None else batch.log_prior[partner]
     targets = None if batch.targets is None else batch.targets[partner]
-    return own, replace(own, targets=targets, log_prior=prior), share
+    soft = None if batch.soft is None else batch.soft[partner]
+    return own, replace(own, targets=targets, log_prior=prior, soft=soft), share

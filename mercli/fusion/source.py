@@ -76,6 +76,7 @@ class Source:
             self.targets[there],
             None if self.log_prior is None else self.log_prior[there],
             None if whole.talk is None else whole.talk[there],
+            None if whole.soft is None else whole.soft[there],
         )
 
 

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from mercli.config_fit import Curriculum, Optimizer, RateSchedule
+from mercli.config_fit import LESS, Curriculum, Distill, Monitor, Optimizer, RateSchedule
 from mercli.fusion import optimisers
-from mercli.fusion.losses import Objective
+from mercli.fusion.losses import Objective, Penalty
+from mercli.types import LabelScheme
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -23,7 +24,8 @@ class Schedule:
 
     Where ``dropout`` is not ``rate``, every batch comes in the copies of ``mercli.fusion.dropout`` instead.
     ``accumulate`` batches make one step of the optimiser; ``clip`` is the largest gradient norm, 0 for any. ``mixup``
-    is the alpha of mixtures, 0 for none; ``oversample`` to how many items, ``None`` for the largest class's.
+    is the alpha of mixtures, 0 for none; ``oversample`` to how many items, ``None`` for the largest class's. ``scheme``
+    is that of the targets, ``None`` for classes.
     """
 
     epochs: int
@@ -35,21 +37,23 @@ class Schedule:
     seed: int
     optimizer: Optimizer = field(default_factory=Optimizer)
     rate: RateSchedule = field(default_factory=RateSchedule)
-    objective: Objective = field(default_factory=Objective)
+    objective: Penalty = field(default_factory=Objective)
     accumulate: int = 1
     clip: float = 1.0
-    monitor: Literal["uar", "accuracy", "weighted_f1", "macro_f1", "loss"] = "uar"
+    monitor: Monitor = "uar"
     sampler: Literal["shuffled", "balanced", "by-corpus", "oversample", "in-order"] = "shuffled"
     dropout: Literal["rate", "softhard", "noise"] = "rate"
     oversample: int | None = None
     mixup: float = 0.0
     curriculum: Curriculum = field(default_factory=Curriculum)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    scheme: LabelScheme | None = None
+    distill: Distill = field(default_factory=Distill)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch's record: mean training loss, dev figures, and whether it is the best so far.
+    """One epoch's record: mean training loss, the dev figures of its kind of scheme, and whether it is the best so far.
 
     ``dev_loss`` is the mean over batches, as the training loss is; ``lr`` the rate of the last step; ``score`` the
     figure that is watched, turned so that more is better; ``peak_bytes`` the most that CUDA held, ``None`` on a CPU.
@@ -57,15 +61,20 @@ class Epoch:
 
     number: int
     loss: float
-    dev_uar: float
+    dev_uar: float | None = field(default=None, kw_only=True)
     best: bool
-    dev_accuracy: float
-    dev_weighted_f1: float
-    dev_macro_f1: float
+    dev_accuracy: float | None = field(default=None, kw_only=True)
+    dev_weighted_f1: float | None = field(default=None, kw_only=True)
+    dev_macro_f1: float | None = field(default=None, kw_only=True)
     dev_loss: float
     lr: float
     score: float
     peak_bytes: int | None = None
+    dev_weighted_accuracy: float | None = None
+    dev_f1: float | None = None
+    dev_ccc: float | None = None
+    dev_pearson: float | None = None
+    dev_mae: float | None = None
 
 
 class Training:
@@ -118,7 +127,8 @@ class Training:
 
     def note(self, loss: float, dev: Mapping[str, float]) -> Epoch:
         """End the epoch with its mean loss and the figures on dev; an easier share than all is not waited for."""
-        score = -dev["loss"] if self.schedule.monitor == "loss" else dev[self.schedule.monitor]
+        watched = self.schedule.monitor
+        score = -dev[watched] if watched in LESS else dev[watched]
         lr, full = self.optimiser.param_groups[0]["lr"], self.share == 1
         if better := score > self.best:
             self.best, self.waited, self.kept = score, 0, clone(self.head.state_dict())

@@ -51,6 +51,7 @@ def _finetune(path: Path, values: Mapping[str, Any]) -> None:
     if "encoder" not in values:
         altered(RECIPES[modality], values)
         return
+    altered(RECIPES[modality], values.get("refit", {}))
     needed = {"corpora": ["a"], "modality": modality}
     config.validate(FinetuneConfig, config.over_defaults(FinetuneConfig, {**needed, **values}), f"preset '{path.stem}'")
 

@@ -8,8 +8,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mercli import __version__, config, registry
 from mercli.config import Choice, Recipe
 from mercli.errors import ConfigError, DataError, MerError
@@ -94,7 +92,7 @@ def import_(
             "sha256": read.sha256, "outputs": list(own), "calibrated": False,
         },
     )  # fmt: skip
-    bundles.save(output, card, _head(seed, scheme, own), _as_they_are(seed.dims), _readme(card))
+    bundles.save(output, card, _head(seed, scheme, own), Statistics.unchanging(seed.dims), _readme(card))
     return Imported(output, card.name, scheme.names, card.keys, written)
 
 
@@ -215,13 +213,6 @@ def _head(seed: SeedHead, scheme: LabelScheme, own: Sequence[str]) -> Any:
     except RuntimeError as fault:
         raise DataError(f"the checkpoint does not fit the head '{seed.name}': {fault}") from fault
     return head
-
-
-def _as_they_are(dims: Mapping[str, int]) -> Statistics:
-    """Return statistics that leave features as they are, as all three systems do."""
-    return Statistics(
-        {m: np.zeros(d, np.float32) for m, d in dims.items()}, {m: np.ones(d, np.float32) for m, d in dims.items()}
-    )
 
 
 def _trained_on(told: Sequence[str]) -> list[dict[str, str]]:

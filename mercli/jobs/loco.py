@@ -3,208 +3,228 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
-from itertools import groupby
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mercli import log, registry, rundir
 from mercli.config import LocoConfig
 from mercli.contracts import Engine
+from mercli.errors import MerError, PartialError
 from mercli.jobs import audit
-from mercli.jobs.fits import comparing, costing, covering, dataset, fitting, planning, resuming, transfer
+from mercli.jobs.fits import comparing, costing, covering, fitting, planning, resuming, rounds, systems, transfer
+from mercli.results import encoders, scored
 from mercli.types import Prediction
 
-LogP = NDArray[np.float64]
+Systems = Mapping[str, LocoConfig]
 
 
 @dataclass(frozen=True)
 class Loco:
-    """The run folder, a row per head and held-out corpus, the mean over those that no encoder has seen, comparisons."""
+    """The run folder, a row per head and held-out corpus, the mean over those that no encoder has seen, comparisons.
+
+    With several rows of encoders a head's name is ``HEAD@ROW``, and ``encoders`` has the table of each head (see
+    ``results.encoders``). ``failures``: folds that could not be fitted, and why.
+    """
 
     run: Path
     rows: list[dict[str, Any]]
     means: dict[str, float | None]
     comparisons: list[dict[str, Any]]
     matrix: list[dict[str, Any]]
-    identifiability: dict[str, dict[str, float]]
+    identifiability: dict[str, dict[str, float | None]]
+    encoders: list[dict[str, Any]]
+    failures: list[dict[str, str]]
 
 
-@dataclass(frozen=True)
-class Task:
-    """One fit: a head, the corpus that is held out, a seed."""
+@dataclass
+class _Made:
+    """What a run's fits have left so far."""
 
-    head: str
-    held_out: str
-    seed: int
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a fit leaves: the trained head, log-probabilities of the held-out part and of the others' test splits."""
-
-    task: Task
-    fitted: fitting.Fitted
-    outside: LogP
-    home: LogP | None
-    left_out: dict[str, int]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
+    matrix: list[dict[str, Any]] = field(default_factory=list)
+    faults: dict[rounds.Task, MerError] = field(default_factory=dict)
 
 
 def loco(config: LocoConfig, resume: Path | None = None) -> Loco:
     """Train on the others' train splits (early stopping on their dev), score each held-out corpus (DESIGN 7).
 
-    Heads, folds and seeds are independent fits, spread by the engine. ``resume``: the run of this config that was
-    stopped. Raises ``DataError`` for corpora that leak.
+    Systems (heads, each over each row of encoders), folds and seeds are independent fits, spread by the engine with
+    those of ``matrix`` and ``final``. ``resume``: the run of this config that was stopped. Raises ``DataError`` for
+    corpora that leak, and where no fold can be fitted.
     """
     audit.refuse_leaks(config)
-    settings = config.model_dump_json()
-    for held in (_data, _apart):
-        held.cache_clear()  # what lies on disk may have changed since this process last looked
+    rounds.forget()
     clock = costing.Clock()
-    data = _data(settings)
+    own = systems.systems(config)
+    data = {name: rounds.data(one, name) for name, one in own.items()}
     heads = config.heads or (config.head.name,)
-    planning.ready(config, heads)
-    covering.tell(data)
-    for name in config.corpora:
-        others: list[fitting.Part] = [(other, "train") for other in config.corpora if other != name]
-        covering.check_classes(data, others, [target(config, data, name)])
-    seeds = range(config.seed, config.seed + config.seeds)
-    tasks = [Task(head, held_out, seed) for head in heads for held_out in config.corpora for seed in seeds]
+    planning.ready(config, heads, next(iter(data.values())).scheme)
+    for one, name in {one: name for name, one in data.items()}.items():
+        if config.encoders:
+            log.logger.info("encoders '%s':", systems.parts(name)[1])
+        covering.tell(one)
+    against = rundir.find(Path(config.runs), config.compare) if config.compare else None
+    if against:
+        comparing.refuse_others("this run", comparing.labels(next(iter(data.values()))), against)
+        for note in comparing.untold(against):
+            log.logger.warning("%s", note)
+    tasks, faults = rounds.possible(own, list(rounds.plan(own)))
+    _tell(faults)
+    if not any(task.kind == "fold" for task in tasks):
+        raise next(iter(faults.values()))
     engine: Engine = registry.build("engines", config.engine.name, config.device, options=config.engine.options)
     with resuming.running(config, f"loco-{'-'.join(heads)}", resume) as run:
         clock.note(run, "load")
-        own = resuming.settled(run, data, {head: transfer.with_head(config, head) for head in heads})
-        done = log.progress(engine.map(partial(_run, run, settings, own), tasks), "loco", total=len(tasks), unit="fits")
-        rows, predictions = _folds(run, own, data, done)
-        clock.note(run, "fit")
-        result = Loco(
-            run,
-            rows,
-            {head: _mean([row for row in rows if row["head"] == head]) for head in heads},
-            comparisons=_comparisons(config, predictions, heads),
-            matrix=transfer.matrix(run, own, data) if config.matrix else [],
-            identifiability=transfer.identifiability(data),
-        )
-        if config.final:
-            _final(run, own, data)
+        comparing.note(run, next(iter(data.values())))
+        own = resuming.settled(run, data, own)
+        fits = engine.map(partial(rounds.fit, run, own), tasks)
+        made = _collect(run, own, log.progress(fits, "loco", total=len(tasks), unit="fits"), faults)
+        clock.note(run, "fit", engine)
+        result = _result(run, config, own, made, against)
         clock.note(run, "compare and store")
+        if result.failures:
+            rundir.write_lines(run / "failures.jsonl", result.failures)
         rundir.write_text(run / "scores.json", rundir.json_line({**vars(result), "run": run.name}) + "\n")
     return result
 
 
-def _folds(
-    run: Path, heads: Mapping[str, LocoConfig], data: dataset.Data, done: Iterable[Outcome]
-) -> tuple[list[dict[str, Any]], list[Prediction]]:
-    """Return the row of every head and held-out corpus, and all answers; each is stored as soon as it is there."""
+def judge(result: Loco) -> None:
+    """Raise ``PartialError`` where some folds could not be fitted."""
+    if result.failures:
+        first = result.failures[0]
+        others = f" (and {len(result.failures) - 1} more)" if len(result.failures) > 1 else ""
+        raise PartialError(
+            f"'{first['fit']}'{others} could not be fitted; the others were: {first['error']}",
+            f"cat {result.run / 'failures.jsonl'}",
+        )
+
+
+def _tell(faults: Mapping[rounds.Task, MerError]) -> None:
+    for task, fault in faults.items():
+        log.logger.warning("%s is left out: %s", task.place, fault.message)
+
+
+def _collect(run: Path, own: Systems, done: Iterable[rounds.Outcome], faults: Mapping[rounds.Task, MerError]) -> _Made:
+    """Score what the fits leave; what is said of a fold is stored as soon as all of its seeds are there."""
     for file in ("predictions.jsonl", "metrics.jsonl"):
         (run / file).unlink(missing_ok=True)  # a run that is resumed tells them anew
-    rows: list[dict[str, Any]] = []
-    predictions: list[Prediction] = []
-    for (head, held_out), group in groupby(done, key=lambda o: (o.task.head, o.task.held_out)):
-        outcomes, config = list(group), heads[head]
-        rows.append(_row(config, data, outcomes))
-        answers = list(_predictions(config, data, outcomes, run.name, many=len(heads) > 1))
-        rundir.append_lines(run / "predictions.jsonl", answers)
-        rundir.append_lines(run / "metrics.jsonl", _epochs(outcomes))
-        predictions += answers
-        name = f"without-{held_out}" if len(heads) == 1 else f"{head}-without-{held_out}"
-        _save(run / "bundle" / name, config, data, outcomes, rows[-1])
-    return rows, predictions
+    made = _Made(faults=dict(faults))
+    for _, group in groupby(done, key=lambda outcome: outcome.task.place):
+        every = list(group)
+        failed = dict(islice(((outcome.task, outcome.fault) for outcome in every if outcome.fault), 1))
+        _tell(failed)
+        made.faults |= failed
+        outcomes = [outcome for outcome in every if not outcome.fault]
+        if not outcomes:
+            continue
+        config = own[outcomes[0].task.system]
+        match outcomes[0].task.kind:
+            case "fold":
+                _fold(run, config, outcomes, made, many=len(own) > 1)
+            case "alone":
+                made.matrix += transfer.cells(config, outcomes)
+            case "final":
+                _save(run / "bundle" / f"{outcomes[0].task.system}-final", config, outcomes, {})
+    if not made.rows:
+        raise next(iter(made.faults.values()))
+    return made
 
 
-@cache
-def _data(settings: str) -> dataset.Data:
-    """Load the features once per process; workers share the mapped files."""
-    return dataset.load(LocoConfig.model_validate_json(settings))
+def _fold(run: Path, config: LocoConfig, outcomes: Sequence[rounds.Outcome], made: _Made, *, many: bool) -> None:
+    row = _row(config, outcomes)
+    answers = list(_predictions(config, outcomes, run.name, many=many))
+    rundir.append_lines(run / "predictions.jsonl", answers)
+    rundir.append_lines(run / "metrics.jsonl", _epochs(outcomes))
+    made.rows.append(row)
+    made.predictions += answers
+    name = f"{row['head']}-without-{row['corpus']}" if many else f"without-{row['corpus']}"
+    main = scored.main_of(row["held_out"])
+    facts = {"left_out": row["corpus"], f"held_out_{main}": scored.rounded(row["held_out"][main])}
+    _save(run / "bundle" / name, config, outcomes, facts)
 
 
-@cache
-def _apart(settings: str, held_out: str) -> tuple[dataset.Data, dict[str, int]]:
-    return _data(settings).without_texts_of(held_out)
-
-
-def _run(run: Path, settings: str, heads: Mapping[str, LocoConfig], task: Task) -> Outcome:
-    config, data = heads[task.head], _data(settings)
-    others = [name for name in config.corpora if name != task.held_out]
-    apart, left_out = _apart(settings, task.held_out)
-    learn: list[fitting.Part] = [(name, "train") for name in others]
-    choose: list[fitting.Part] = [(name, "dev") for name in others]
-    place = resuming.Place(run, f"{task.head}/without-{task.held_out}/seed-{task.seed}")
-    fitted = fitting.fit(config, apart, learn, choose, task.seed, place)
-    home: list[fitting.Part] = [(name, "test") for name in others]
-    outside = fitted.log_probabilities(data, [target(config, data, task.held_out)])
-    inside = fitted.log_probabilities(data, home) if data.segments(home) else None
-    return Outcome(task, fitted.on_cpu(), outside, inside, left_out)
-
-
-def target(config: LocoConfig, data: dataset.Data, name: str) -> fitting.Part:
-    """Return what of a held-out corpus is scored: its test split, all of it where it has none or ``score`` says so."""
-    return name, "test" if config.score == "test" and data.corpora[name].rows("test") else None
-
-
-def _row(config: LocoConfig, data: dataset.Data, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    held_out = outcomes[0].task.held_out
-    others = [name for name in config.corpora if name != held_out]
-    part = target(config, data, held_out)
-    outside = [o.outside for o in outcomes]
-    home = [o.home for o in outcomes if o.home is not None]
+def _row(config: LocoConfig, outcomes: Sequence[rounds.Outcome]) -> dict[str, Any]:
+    task = outcomes[0].task
+    data, _, left_out = rounds.given(config, task.learn, task.apart)
+    part, *tests = task.asks
+    outside = [outcome.log_p[part] for outcome in outcomes]
     return {
-        "head": outcomes[0].task.head,
-        "corpus": held_out,
-        "trained_on": others,
+        "head": task.system,
+        "encoder": systems.parts(task.system)[1],
+        "corpus": part[0],
+        "trained_on": list(task.learn),
         "split": part[1] or "all",
-        "seen_by": fitting.seen(data, held_out, None),
-        "same_texts_left_out": outcomes[0].left_out,
+        "modalities": list(data.dims),
+        "seen_by": fitting.seen(data, part[0], None),
+        "same_texts_left_out": left_out,
         "held_out": {**fitting.score(data, [part], outside), **transfer.beside(data, part, outside)},
-        "others_test": fitting.score(data, [(name, "test") for name in others], home) if home else None,
+        "others_test": transfer.others(data, tests, outcomes),
     }
 
 
 def _predictions(
-    config: LocoConfig, data: dataset.Data, outcomes: Sequence[Outcome], run: str, *, many: bool
+    config: LocoConfig, outcomes: Sequence[rounds.Outcome], run: str, *, many: bool
 ) -> Iterator[Prediction]:
     for outcome in outcomes:
         task = outcome.task
-        fold = f"{task.held_out}/seed{task.seed}" + (f"/{task.head}" if many else "")
-        part = target(config, data, task.held_out)
-        yield from fitting.predictions(data, [part], outcome.outside, run=run, fold=fold)
+        data = rounds.given(config, task.learn, task.apart)[0]
+        fold = f"{task.apart}/seed{task.seed}" + (f"/{task.system}" if many else "")
+        yield from fitting.predictions(data, [task.asks[0]], outcome.log_p[task.asks[0]], run=run, fold=fold)
 
 
-def _epochs(outcomes: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
+def _epochs(outcomes: Sequence[rounds.Outcome]) -> Iterator[dict[str, Any]]:
     for outcome in outcomes:
         task = outcome.task
-        yield from fitting.epoch_rows(outcome.fitted, head=task.head, held_out=task.held_out, seed=task.seed)
+        assert outcome.fitted is not None, "only a model of one corpus alone is not kept"
+        yield from fitting.epoch_rows(outcome.fitted, head=task.system, held_out=task.apart, seed=task.seed)
 
 
-def _save(
-    folder: Path, config: LocoConfig, data: dataset.Data, outcomes: Sequence[Outcome], row: dict[str, Any]
-) -> None:
-    best = max(outcomes, key=lambda o: max(epoch.score for epoch in o.fitted.epochs))
-    learn: list[fitting.Part] = [(name, "train") for name in row["trained_on"]]
-    facts = {"left_out": row["corpus"], "held_out_uar": round(row["held_out"]["uar"], 4), "seed": best.task.seed}
-    fitting.save(folder, config, data, best.fitted, learn, facts)
+def _save(folder: Path, config: LocoConfig, outcomes: Sequence[rounds.Outcome], facts: Mapping[str, Any]) -> None:
+    """Write the bundle of the seed that is best on dev."""
+    fits = {outcome.task: outcome.fitted for outcome in outcomes if outcome.fitted}
+    best = max(fits, key=lambda task: max(epoch.score for epoch in fits[task].epochs))
+    data = rounds.given(config, best.learn, best.apart)[0]
+    learn: list[fitting.Part] = [(name, "train") for name in best.learn]
+    fitting.save(folder, config, data, fits[best], learn, {**facts, "seed": best.seed})
 
 
-def _final(run: Path, heads: Mapping[str, LocoConfig], data: dataset.Data) -> None:
-    """Leave one bundle per head that is trained on every corpus; its own scores are those of the folds."""
-    for head, config in heads.items():
-        learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
-        fits = transfer.fits(run, config, data, config.corpora, f"{head}/final")
-        best = int(np.argmax([max(epoch.score for epoch in fit.epochs) for fit in fits]))
-        fitting.save(run / "bundle" / f"{head}-final", config, data, fits[best], learn, {"seed": config.seed + best})
+def _result(run: Path, config: LocoConfig, own: Systems, made: _Made, against: Path | None) -> Loco:
+    order = {name: number for number, name in enumerate(config.corpora)}
+    systems_of = {name: number for number, name in enumerate(own)}
+    made.matrix.sort(key=lambda c: (systems_of[c["head"]], order[c["trained_on"]], order[c["tested_on"]]))
+    return Loco(
+        run,
+        made.rows,
+        {name: _mean([row for row in made.rows if row["head"] == name]) for name in own},
+        comparisons=_comparisons(config, own, made, against),
+        matrix=made.matrix,
+        identifiability=transfer.identifiability(own),
+        encoders=encoders.tables(made.rows) if config.encoders else [],
+        failures=[
+            {"fit": task.place, "error": fault.message}
+            for task, fault in made.faults.items()
+            if task.kind != "alone"  # a corpus that alone teaches nothing has no row in the matrix
+        ],
+    )
 
 
 def _mean(rows: Sequence[dict[str, Any]]) -> float | None:
-    unseen = [row["held_out"]["uar"] for row in rows if not row["seen_by"]]
+    scores = [row["held_out"] for row in rows if not row["seen_by"]]
+    unseen = [value for score in scores if (value := score[scored.main_of(score)]) is not None]
     return float(np.mean(unseen)) if unseen else None
 
 
-def _comparisons(config: LocoConfig, made: Sequence[Prediction], heads: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the first head against each other one, or this run against another, with Holm's correction over all."""
-    if config.compare is not None:
-        return comparing.with_run(made, rundir.find(Path(config.runs), config.compare), config.compare)
-    return comparing.heads(made, heads) if len(heads) > 1 else []
+def _comparisons(config: LocoConfig, own: Systems, made: _Made, against: Path | None) -> list[dict[str, Any]]:
+    """Return the first head and the first encoders against the others, or this run against another.
+
+    Holm's correction is over all of them; each names the encoders that have seen its corpus.
+    """
+    if against is None:
+        return comparing.within(made.predictions, systems.pairs(list(own)), made.rows)
+    return comparing.with_run(made.predictions, made.rows, against, str(config.compare))

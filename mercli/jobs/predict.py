@@ -14,12 +14,12 @@ from mercli.engines.devices import resolve
 from mercli.engines.local import Local
 from mercli.errors import ConfigError, DataError
 from mercli.fusion import bundle as bundles
-from mercli.fusion import dialogues
+from mercli.fusion import dialogues, readout
 from mercli.jobs.answers import deciding
 from mercli.jobs.clips.cutting import Medium, Piece, Source, Window, length, pieces
 from mercli.jobs.clips.items import Item
 from mercli.jobs.clips.transcripts import Finder, given_text, speech, trusted
-from mercli.jobs.features import encoding
+from mercli.jobs.features import encoding, graphs
 from mercli.types import FeatureBundle, Prediction, Transcript, Word
 
 SHIPPED = "embedded"
@@ -49,6 +49,8 @@ class Predictor:
         self.finder = Finder(config.transcriber, resolve(config.device))
         self.tiles = size_step(config.windows) if config.windows is not None else None
         self.groups = _groups(config)
+        for bundle in (bundle for group in self.groups for bundle in group.bundles):
+            deciding.refuse(bundle, explain=config.explain, abstain=config.abstain)
         self.priors = {id(b.card): deciding.prior(b, config.prior) for group in self.groups for b in group.bundles}
 
     def predict(self, item: Item) -> Iterator[Prediction]:
@@ -125,7 +127,7 @@ class Predictor:
         log_prior = self.priors[id(bundle.card)]
         scores = deciding.probabilities(bundle, features, log_prior, trust, present)
         chosen = int(scores.argmax())
-        names = bundle.card.scheme.names
+        scheme = bundle.card.scheme
         explained = (
             deciding.shares(bundle, features, log_prior, trust, present, chosen) if self.config.explain else None
         )
@@ -135,9 +137,9 @@ class Predictor:
             clip=item.clip,
             start=round(window[0], 3),
             end=round(window[1], 3) if window[1] > window[0] else None,
-            scheme=bundle.card.scheme.name,
+            scheme=scheme.name,
             scores=deciding.named(bundle, scores),
-            label=names[chosen] if scores[chosen] >= self.config.abstain else None,
+            label=readout.label(scores, scheme) if scores[chosen] >= self.config.abstain else None,
             run=bundle.card.name,
             modalities=present,
             missing=features.missing,
@@ -147,6 +149,7 @@ class Predictor:
             words=_rounded(text.words) if text else (),
             shares=explained,
             alone=alone,
+            kind=scheme.kind,
         )
 
 
@@ -167,19 +170,31 @@ def _rounded(words: Iterable[Word]) -> tuple[Word, ...]:
 
 
 def _groups(config: PredictConfig) -> list[_Group]:
-    by_recipe: dict[str, list[bundles.Bundle]] = {}
+    by_recipe: dict[tuple[str, ...], list[bundles.Bundle]] = {}
     for name in config.model:
         bundle = bundles.load(bundle_folder(name))
-        by_recipe.setdefault(Recipe.model_validate(bundle.card.recipe).model_dump_json(), []).append(bundle)
+        text = Recipe.model_validate(bundle.card.recipe).model_dump_json()
+        networks = [f"{modality} {bundles.sha256(content)}" for modality, content in bundle.graphs.items()]
+        by_recipe.setdefault((text, *networks), []).append(bundle)
     groups = []
-    for text, members in by_recipe.items():
+    for (text, *_), members in by_recipe.items():
         recipe = Recipe.model_validate_json(text)
         modalities = sorted({m for b in members for m in b.card.dims}, key=["audio", "face", "text"].index)
-        encoders = encoding.build(recipe, modalities, resolve(config.device))
+        encoders = encoding.build(recipe, modalities, _device(config, members[0]))
         for bundle in members:
             bundles.check_keys(bundle.card, encoders.keys)
+        encoders = graphs.installed(encoders, members[0].graphs)
         groups.append(_Group(recipe, encoders, tuple(members)))
     return groups
+
+
+def _device(config: PredictConfig, bundle: bundles.Bundle) -> str:
+    """Return where a bundle's encoders compute; raises ``ConfigError`` for graphs that are wanted on a GPU."""
+    if not bundle.card.graphs:
+        return resolve(config.device)
+    if config.device not in ("auto", "cpu"):
+        raise ConfigError(f"bundle '{bundle.card.name}' is ONNX, which runs on the CPU here", "--device cpu")
+    return "cpu"
 
 
 def _failed(
@@ -197,6 +212,7 @@ def _failed(
         run=bundle.card.name,
         missing=features.missing if features else {},
         error=error,
+        kind=bundle.card.scheme.kind,
     )
 
 
@@ -222,6 +238,17 @@ def tile(whole: Window, size: float, step: float) -> list[Window]:
 def _inside(start: float, end: float, whole: Window) -> Window | None:
     start, end = max(start, whole[0]), min(end, whole[1])
     return (start, end) if start < end else None
+
+
+def check_classes(config: PredictConfig, what: str) -> None:
+    """Raise ``ConfigError`` for a model whose answers are no single classes, which ``what`` shows."""
+    for name in config.model:
+        scheme = bundles.load(bundle_folder(name)).card.scheme
+        if scheme.kind != "one-of":
+            raise ConfigError(
+                f"{what} shows one class at a time, and '{name}' answers in the {scheme.kind} scheme '{scheme.name}'",
+                "mer predict ... --format jsonl",
+            )
 
 
 def class_names(config: PredictConfig) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ def remove(data: Path, corpora: Sequence[str], encoder: str | None, *, damaged: 
 def _folders(data: Path, corpora: Sequence[str]) -> Iterator[Path]:
     for name in corpora:
         if not (data / name / "features").is_dir():
-            raise DataError(f"no features of '{name}' under '{data}'", f"mer extract --corpora {name}")
+            raise DataError(f"no features of '{name}' under '{data}'", f"mer extract --corpora {name} --data '{data}'")
     names = corpora or sorted(path.parent.name for path in data.glob("*/features"))
     for name in names:
         yield from sorted(path for path in (data / name / "features").glob("*/*") if path.is_dir())

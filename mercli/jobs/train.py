@@ -17,7 +17,10 @@ from mercli.config import TrainConfig
 from mercli.contracts import Engine
 from mercli.fusion.conditions import parsed
 from mercli.jobs import audit
-from mercli.jobs.fits import costing, covering, dataset, fitting, folding, planning, resuming
+from mercli.jobs.fits import comparing, costing, covering, dataset, fitting, folding, lessons, planning, resuming
+from mercli.jobs.tuned import joining, teaching
+from mercli.labels import FIGURES
+from mercli.results import scored
 from mercli.types import Prediction
 
 
@@ -31,11 +34,12 @@ class Trained:
     folds: list[dict[str, Any]] = field(default_factory=list)
 
 
-def train(config: TrainConfig, resume: Path | None = None) -> Trained:
+def train(config: TrainConfig, resume: Path | None = None, *, begun: Path | None = None) -> Trained:
     """Train on the train splits, choose on dev, score test; the bundle is the seed that is best on dev.
 
     With ``folds`` every fold of that cross-validation is trained and tested so, and answers are scored together. Each
-    condition of ``drop`` is scored beside, under ``dropped``. ``resume``: the run of this config that was stopped.
+    condition of ``drop`` is scored beside, under ``dropped``. ``resume``: the run of this config that was stopped;
+    ``begun``: one whose encoders and head are trained already (``mer train --end-to-end``).
     Raises ``DataError`` for corpora that leak.
     """
     audit.refuse_leaks(config)
@@ -47,15 +51,19 @@ def train(config: TrainConfig, resume: Path | None = None) -> Trained:
     covering.tell(data)
     for condition in config.drop:
         parsed(condition, data.dims)
-    planning.ready(config, [config.head.name])
+    planning.ready(config, [config.head.name], data.scheme)
+    lesson = teaching.to_train(config, data, resume)
     rounds = _rounds(settings)
     covering.check_tests(rounds)
     engine: Engine = registry.build("engines", config.engine.name, config.device, options=config.engine.options)
     seeds = range(config.seed, config.seed + config.seeds)
     tasks = [Task(number, seed) for number in range(1, len(rounds) + 1) for seed in seeds]
-    with resuming.running(config, f"train-{config.head.name}", resume) as run:
+    with resuming.running(config, f"train-{config.head.name}", resume, begun) as run:
+        data, *rounds = _taught(run, config, lesson, [data, *rounds])
         clock.note(run, "load")
-        (config,) = resuming.settled(run, data, {config.head.name: config}).values()
+        comparing.note(run, data)
+        head = config.head.name
+        (config,) = resuming.settled(run, {head: data}, {head: config}).values()
         for number in range(1, len(rounds) + 1):
             _tell_left_out(settings, number)
         fits = engine.map(partial(_fit, run, settings, config), tasks)
@@ -64,7 +72,7 @@ def train(config: TrainConfig, resume: Path | None = None) -> Trained:
             _fold(config, rounds[number - 1], number, [fit for _, fit in group])
             for number, group in groupby(done, key=lambda pair: pair[0].fold)
         ]
-        clock.note(run, "fit")
+        clock.note(run, "fit", engine)
         rundir.write_lines(run / "metrics.jsonl", (row for fold in folds for row in fold.epochs))
         tested = {name: [fold for fold in folds if name in fold.log_p] for name in config.corpora}
         scores = {name: _score(config, data, name, own) for name, own in tested.items() if own}
@@ -77,13 +85,26 @@ def train(config: TrainConfig, resume: Path | None = None) -> Trained:
     return Trained(run, scores, covering.summary(data), rows)
 
 
+def _taught(
+    run: Path, config: TrainConfig, lesson: lessons.Lesson | None, every: Sequence[dataset.Data]
+) -> list[dataset.Data]:
+    """Keep a teacher's answers in a new run; return the data, which know what the teacher of the run has seen."""
+    if lesson is not None:
+        lessons.keep(run, lesson)
+    known = lessons.read(run, config.distill)
+    return [known.marked(one) if known else one for one in every]
+
+
 def _save(run: Path, config: TrainConfig, folds: Sequence[_Fold], scores: dict[str, dict[str, Any]]) -> None:
     """Write each fold's bundle; where there are no folds, the one bundle tells the scores."""
-    learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
+    # what a fold trains on may be any of the corpus's own splits
+    learn: list[fitting.Part] = [(name, "train" if len(folds) == 1 else None) for name in config.corpora]
     for number, fold in enumerate(folds, start=1):
         folder = run / "bundle" / f"fold-{number}" if len(folds) > 1 else run / "bundle"
-        uar = {name: round(score["uar"], 4) for name, score in (fold.scores if len(folds) > 1 else scores).items()}
-        fitting.save(folder, config, fold.data, fold.best, learn, {"seed": fold.seed, "test_uar": uar})
+        main = FIGURES[fold.data.scheme.kind][0]
+        tested = fold.scores if len(folds) > 1 else scores
+        told = {name: scored.rounded(score[main]) for name, score in tested.items()}
+        fitting.save(folder, config, fold.data, fold.best, learn, {"seed": fold.seed, f"test_{main}": told})
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +166,11 @@ def _fit(run: Path, settings: str, config: TrainConfig, task: Task) -> _Fit:
     learn: list[fitting.Part] = [(name, "train") for name in config.corpora]
     choose: list[fitting.Part] = [(name, "dev") for name in config.corpora]
     place = resuming.Place(run, f"fold-{task.fold}/seed-{task.seed}")
-    fitted = fitting.fit(config, apart, learn, choose, task.seed, place)
+    lesson = lessons.read(run, config.distill)
+    if config.end_to_end.on:
+        fitted = joining.fitted(run, config, apart, learn, choose)
+    else:
+        fitted = fitting.fit(config, apart, learn, choose, task.seed, place, lesson)
     tested: dict[str, list[fitting.Part]] = {
         name: [(name, "test")] for name in config.corpora if data.corpora[name].rows("test")
     }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mercli.results.stats import redrawn
+from mercli.results.stats import bounds, redrawn
 from mercli.results.style import STYLE, gridded, headed, render, series
 
 Clusters = Sequence[Hashable] | NDArray[np.int64]
@@ -62,15 +62,9 @@ def per_class(
         for place, figure in enumerate(FIGURES):
             value = values[place, index]
             row[figure] = None if np.isnan(value) else float(value)
-            row[f"{figure}_interval"] = None if drawn is None or np.isnan(value) else _interval(drawn[:, place, index])
+            row[f"{figure}_interval"] = None if drawn is None or np.isnan(value) else bounds(drawn[:, place, index])
         rows.append(row)
     return rows
-
-
-def _interval(values: NDArray[np.float64]) -> list[float] | None:
-    """Return the middle 95 % of the draws in which the figure is defined."""
-    kept = values[~np.isnan(values)]
-    return [float(bound) for bound in np.quantile(kept, [0.025, 0.975])] if len(kept) else None
 
 
 def said(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -89,7 +83,7 @@ def picture(rows: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
         title = f"{title}: the {MOST} of {len(rows)} classes with most segments"
         rows = sorted(rows, key=lambda row: -row["support"])[:MOST]
     with rc_context(STYLE):
-        figure = Figure((6.5, 0.5 * len(rows) + 1.6), layout="constrained")
+        figure = Figure((6.5, max(2.6, 0.5 * len(rows) + 1.6)), layout="constrained")
         axes = figure.subplots()
         for place, (name, marker) in enumerate(zip(FIGURES, "sod", strict=True)):
             for at, row in enumerate(rows):

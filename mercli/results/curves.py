@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mercli.labels import WORDS
 from mercli.results.style import STYLE, gridded, headed, render, series
 
-PANELS = (("loss", "dev_loss"), ("dev_uar",), ("dev_weighted_f1",), ("dev_accuracy",))
-WORDS = {"loss": "loss", "dev_uar": "dev UAR", "dev_weighted_f1": "dev weighted F1", "dev_accuracy": "dev accuracy"}
+LOSSES = ("loss", "dev_loss")
+USUAL = ("dev_uar", "dev_accuracy", "dev_weighted_f1")
+"""The dev figures that are drawn, three of them, where none are told."""
 MOST = 12
 """Fits up to which each is named in the legend."""
 
@@ -18,19 +20,25 @@ def best_epoch(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return next((row for row in reversed(rows) if row["best"]), rows[0])
 
 
-def said(title: str, fits: Sequence[Mapping[str, Any]]) -> str:
+def said(title: str, fits: Sequence[Mapping[str, Any]], main: str = USUAL[0]) -> str:
     """Return what a picture shows: how many fits, when each was best, and how good.
 
-    Fits: epochs, best_epoch and best, which holds the figures of that epoch.
+    Fits: epochs, best_epoch and best, which holds the figures of that epoch, among them the ``main`` one.
     """
     best = [fit["best_epoch"] for fit in fits]
-    scores = [fit["best"]["dev_uar"] for fit in fits if fit["best"].get("dev_uar") is not None]
+    scores = [fit["best"][main] for fit in fits if fit["best"].get(main) is not None]
     when = f"epoch {best[0]}" if len(set(best)) == 1 else f"epochs {min(best)} to {max(best)}"
-    uar = f", with a dev UAR of {min(scores):.2f} to {max(scores):.2f}" if scores else ""
-    return f"{title}: {len(fits)} fits, best in {when}{uar}."
+    reached = f", with a {_words(main)} of {min(scores):.2f} to {max(scores):.2f}" if scores else ""
+    return f"{title}: {len(fits)} fits, best in {when}{reached}."
 
 
-def picture(fits: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> dict[str, bytes]:
+def _words(key: str) -> str:
+    return f"dev {WORDS[key.removeprefix('dev_')]}"
+
+
+def picture(
+    fits: Mapping[str, Sequence[Mapping[str, Any]]], title: str, figures: Sequence[str] = USUAL
+) -> dict[str, bytes]:
     """Return PNG and SVG of the epochs of each fit by its name; the training loss is solid, that of dev dashed."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -39,10 +47,10 @@ def picture(fits: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> dict
     with rc_context(STYLE):
         figure = Figure((9.0, 6.2), layout="constrained")
         panels = figure.subplots(2, 2, sharex=True).flat
-        for axes, keys in zip(panels, PANELS, strict=True):
+        for axes, keys in zip(panels, (LOSSES, *((figure,) for figure in figures)), strict=True):
             for place, rows in enumerate(fits.values()):
                 _line(axes, rows, keys, series(place))
-            axes.set_ylabel(WORDS[keys[0]] + (" (solid: train, dashed: dev)" if len(keys) > 1 else ""))
+            axes.set_ylabel("loss (solid: train, dashed: dev)" if keys is LOSSES else _words(keys[0]))
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.tick_params(labelbottom=True)
             axes.set_xlabel("epoch")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mercli.results.style import STYLE, emotion, gridded, headed, render
+from mercli.results.style import PART, STYLE, emotion, gridded, headed, render, short
 
 COLUMNS = ("class", "a", "b", "difference", "answers")
 """What is known of a class, in the order of a row."""
@@ -59,10 +59,12 @@ def picture(corpora: Sequence[Mapping[str, Any]], one: str, other: str) -> dict[
             axes.set_yticks(range(len(rows)), [f"{row['class']} ({row['answers']})" for row in rows])
             axes.set_ylim(len(rows) - 0.4, -0.6)
             p = "" if corpus["p_holm"] is None else f", p (Holm) {corpus['p_holm']:.3f}"
-            axes.set_title(f"{corpus['corpus']}: UAR {corpus['difference']:+.3f}{p}", loc="left")
+            axes.set_title(
+                f"{short(corpus['corpus'], PART)}: UAR {corpus['difference']:+.3f}{p}", loc="left", fontsize=9
+            )
             gridded(axes, "x")
         widest = max(0.05, *(abs(row["difference"]) for corpus in corpora for row in corpus["classes"]))
         panels[-1].set_xlim(-1.05 * widest, 1.05 * widest)
-        panels[-1].set_xlabel("difference of recall (answers in brackets); right: A is better")
+        panels[-1].set_xlabel("recall of A less that of B (answers in brackets)")
         headed(figure, f"A: {one}", f"B: {other}")
         return render(figure)

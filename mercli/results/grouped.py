@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mercli.labels import WORDS
 from mercli.results.classes import Clusters, figures, tallies
 from mercli.results.stats import redrawn
 from mercli.results.style import STYLE, gridded, headed, render, series
 
+FIGURES: Mapping[str, tuple[str, ...]] = {
+    "one-of": ("uar", "accuracy"),
+    "many-of": ("weighted_accuracy", "f1"),
+    "values": ("ccc", "pearson"),
+}
+"""The two figures that groups have in each kind of label scheme; they are ranked by the first."""
 DRAWN = 20
 """Groups of one kind that are drawn: the best and the worst."""
 
@@ -42,18 +49,20 @@ def _accuracy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(counts[..., 0, :].sum(-1) / counts[..., 1, :].sum(-1))
 
 
-def said(title: str, kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Return what a picture shows: the best and the worst group of each kind that has several."""
+def said(title: str, kinds: Mapping[str, Sequence[Mapping[str, Any]]], main: str = "uar") -> str:
+    """Return what a picture shows: the best and the worst group of each kind that has several, by the main figure."""
     parts = [
-        f"by {kind}, best is {rows[0]['name']} ({rows[0]['uar']:.2f}), worst {rows[-1]['name']} ({rows[-1]['uar']:.2f})"
+        f"by {kind}, best is {rows[0]['name']} ({rows[0][main]:.2f}), worst {rows[-1]['name']} ({rows[-1][main]:.2f})"
         for kind, rows in kinds.items()
         if len(rows) > 1
     ]
-    return f"{title}, UAR: {'; '.join(parts) or 'no kind has two groups that are large enough'}."
+    return f"{title}, {WORDS[main]}: {'; '.join(parts) or 'no kind has two groups that are large enough'}."
 
 
-def picture(kinds: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> dict[str, bytes]:
-    """Return PNG and SVG: a panel per kind of group, UAR and accuracy of each with their intervals, best first."""
+def picture(
+    kinds: Mapping[str, Sequence[Mapping[str, Any]]], title: str, names: tuple[str, ...] = FIGURES["one-of"]
+) -> dict[str, bytes]:
+    """Return PNG and SVG: a panel per kind of group, two figures of each with their intervals, best first."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -63,8 +72,10 @@ def picture(kinds: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> dic
         figure = Figure((7.0, sum(heights) + 1.4), layout="constrained")
         panels = figure.subplots(len(chosen), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for axes, (kind, rows) in zip(panels, chosen.items(), strict=True):
-            for place, (name, marker) in enumerate((("uar", "o"), ("accuracy", "s"))):
+            for place, (name, marker) in enumerate(zip(names, "os", strict=True)):
                 for at, row in enumerate(rows):
+                    if row[name] is None:
+                        continue
                     height = at + 0.26 * (place - 0.5)
                     low, high = row[f"{name}_interval"] or (row[name], row[name])
                     axes.plot([low, high], [height, height], color=series(place), linewidth=1.2)
@@ -74,10 +85,13 @@ def picture(kinds: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> dic
             axes.set_yticks(range(len(rows)), [f"{row['name']} ({row['segments']})" for row in rows])
             axes.set_ylim(len(rows) - 0.4, -0.6)
             gridded(axes, "x")
-        panels[-1].set_xlim(-0.02, 1.02)
+        bounds = [
+            bound for rows in chosen.values() for row in rows for n in names for bound in row[f"{n}_interval"] or ()
+        ]
+        panels[-1].set_xlim(min([-0.02, *(bound - 0.02 for bound in bounds)]), 1.02)
         panels[-1].set_xlabel("figure with clustered 95 % interval (segments in brackets)")
-        for place, (name, marker) in enumerate((("UAR", "o"), ("accuracy", "s"))):
-            panels[-1].plot([], [], marker, color=series(place), label=name)
+        for place, (name, marker) in enumerate(zip(names, "os", strict=True)):
+            panels[-1].plot([], [], marker, color=series(place), label=WORDS[name])
         headed(figure, title)
         figure.legend(loc="outside lower center", ncols=2)
         return render(figure)

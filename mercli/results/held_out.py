@@ -7,23 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from mercli.results.style import INK, STYLE, gridded, headed, render, series
+from mercli.results.style import INK, STYLE, columns, gridded, headed, render, series
 
 
 def said(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the picture of scores shows: the corpora that are reached best and worst, beside their chance."""
-    order = sorted(rows, key=lambda row: -row["uar"])
+    """Return what the picture of scores shows: the corpora that are reached best and worst, beside their chance.
+
+    Of those that an encoder has seen none is told, unless there is no other.
+    """
+    unseen = [row for row in rows if not row["seen_by"]]
+    order = sorted(unseen or rows, key=lambda row: -row["uar"])
     told = [
         f"{row['corpus']} ({row['head']}) with a UAR of {row['uar']:.2f}, chance {1 / row['classes']:.2f}"
         for row in (order[0], order[-1])
     ]
-    return f"{title}: best is {told[0]}" + (f"; worst is {told[1]}." if len(rows) > 1 else ".")
+    return f"{title}: best is {told[0]}" + (f"; worst is {told[1]}." if len(order) > 1 else ".")
 
 
 def transferred(title: str, cells: Sequence[Mapping[str, Any]]) -> str:
-    """Return what a matrix shows: mean UAR on a model's own corpus and on others, and the best pair of two corpora."""
-    own = [cell["uar"] for cell in cells if cell["trained_on"] == cell["tested_on"]]
-    other = [cell for cell in cells if cell["trained_on"] != cell["tested_on"]]
+    """Return what a matrix shows of data that no encoder has seen: mean UAR on a model's own corpus and on others, and
+    the best pair of two corpora.
+    """
+    unseen = [cell for cell in cells if not cell["seen_by"]]
+    own = [cell["uar"] for cell in unseen if cell["trained_on"] == cell["tested_on"]]
+    other = [cell for cell in unseen if cell["trained_on"] != cell["tested_on"]]
+    if not other:
+        return f"{title}: no model of one corpus was tested on another that its encoders have not seen."
     best = max(other, key=lambda cell: cell["uar"])
     means = f"on other corpora the mean UAR is {np.mean([cell['uar'] for cell in other]):.2f}"
     at_home = f", on a model's own {np.mean(own):.2f}" if own else ""
@@ -50,46 +59,66 @@ def scores(rows: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
                 axes.plot([row["low"], row["high"]], [at, at], color=series(place), linewidth=1.5)
             axes.plot(row["uar_seeds"], [at] * len(row["uar_seeds"]), ".", color=series(place), alpha=0.4, markersize=5)
             axes.plot(row["uar"], at, "o", color=series(place), markersize=7)
+            if row["seen_by"]:
+                axes.annotate("†", (row["uar"], at), (5, 2), textcoords="offset points")
             axes.plot(1 / row["classes"], at, "|", color="black", markersize=12)
         for place, head in enumerate(heads):
             axes.plot([], [], "o", color=series(place), label=head)
         axes.plot([], [], "|", color="black", markersize=12, label="chance (1 / classes)")
-        seen = {row["corpus"] for row in rows if row["seen_by"]}
-        axes.set_yticks(range(len(corpora)), [f"{name}†" if name in seen else name for name in corpora])
+        axes.set_yticks(range(len(corpora)), corpora)
         axes.set_ylim(len(corpora) - 0.5, -0.5)
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylabel("held out")
         axes.set_xlabel("UAR, with 95 % interval; small dots are seeds")
         gridded(axes, "x")
         headed(figure, title)
-        figure.legend(loc="outside lower center", ncols=4)
+        figure.legend(loc="outside lower center", ncols=columns(figure, [*heads, "chance (1 / classes)"], 4))
         return render(figure)
 
 
 def matrix(cells: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
     """Return PNG and SVG of UARs: a row per corpus trained on, a column per corpus tested on, intervals within.
 
-    Cells: trained_on, tested_on, uar, low, high; what was not measured stays white.
+    Cells: trained_on, tested_on, uar, low, high, seen_by (†); what was not measured stays white.
     """
+    names = list(dict.fromkeys([cell["trained_on"] for cell in cells] + [cell["tested_on"] for cell in cells]))
+    held = {(cell["trained_on"], cell["tested_on"]): cell for cell in cells}
+    return _grid(held, names, names, ("trained on", "tested on"), title)
+
+
+def encoders(table: Mapping[str, Any], title: str) -> dict[str, bytes]:
+    """Return PNG and SVG of UARs: a row per row of encoders, a column per held-out corpus (``results.encoders``)."""
+    held = {(row["encoder"], corpus): cell for row in table["rows"] for corpus, cell in row["cells"].items()}
+    names = [row["encoder"] for row in table["rows"]]
+    return _grid(held, names, table["corpora"], ("encoders", "held out"), title)
+
+
+def _grid(
+    cells: Mapping[tuple[str, str], Mapping[str, Any]],
+    down: Sequence[str],
+    across: Sequence[str],
+    axis: tuple[str, str],
+    title: str,
+) -> dict[str, bytes]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    names = list(dict.fromkeys([cell["trained_on"] for cell in cells] + [cell["tested_on"] for cell in cells]))
-    values = np.full((len(names), len(names)), np.nan)
+    values = np.full((len(down), len(across)), np.nan)
     with rc_context(STYLE):
-        side = max(4.5, 1.05 * len(names) + 2.0)
-        figure = Figure((side, side * 0.85), layout="constrained")
+        wide, high = (max(4.5, 1.05 * len(names) + 2.0) for names in (across, down))
+        figure = Figure((wide, high * 0.85), layout="constrained")
         axes = figure.subplots()
-        for cell in cells:
-            y, x = names.index(cell["trained_on"]), names.index(cell["tested_on"])
+        for (row, column), cell in cells.items():
+            y, x = down.index(row), across.index(column)
             values[y, x] = cell["uar"]
-            text = f"{cell['uar']:.2f}" + ("" if cell["low"] is None else f"\n{cell['low']:.2f}-{cell['high']:.2f}")
+            text = f"{cell['uar']:.2f}" + ("†" if cell["seen_by"] else "")
+            text += "" if cell["low"] is None else f"\n{cell['low']:.2f}-{cell['high']:.2f}"
             axes.text(x, y, text, ha="center", va="center", color="white" if cell["uar"] < 0.5 else INK, fontsize=8)
         image = axes.imshow(values, cmap="cividis", vmin=0, vmax=1)
-        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(names)), names)
-        axes.set_xlabel("tested on")
-        axes.set_ylabel("trained on")
+        axes.set_xticks(range(len(across)), across, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(down)), down)
+        axes.set_ylabel(axis[0])
+        axes.set_xlabel(axis[1])
         figure.colorbar(image, ax=axes, shrink=0.8, label="UAR")
         headed(figure, title)
         return render(figure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mercli.results.style import STYLE, gridded, headed, palette, render
+from mercli.results.style import PART, STYLE, gridded, headed, palette, render, short
 
 MOST = 20
 """Pairs of classes that are drawn."""
@@ -23,6 +23,7 @@ def picture(pairs: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
     """Return PNG and SVG: a bar per pair (target, answer, answers), in the colour of the class that was answered."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     rows = pairs[:MOST]
     colours = palette(sorted({row["answer"] for row in rows}))
@@ -32,10 +33,12 @@ def picture(pairs: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
         for at, row in enumerate(rows):
             axes.barh(at, row["answers"], height=0.75, color=colours[row["answer"]])
             axes.text(row["answers"], at, f" {row['answers']}", va="center", fontsize=8)
-        axes.set_yticks(range(len(rows)), [f"{row['target']} → {row['answer']}" for row in rows])
+        names = [f"{short(row['target'], PART)} → {short(row['answer'], PART)}" for row in rows]
+        axes.set_yticks(range(len(rows)), names)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_ylabel("target → answer")
-        axes.set_xlabel("wrong answers, in the colour of the class that was answered")
+        axes.set_xlabel("wrong answers; colour: the class that was answered")
         axes.margins(x=0.08)
         gridded(axes, "x")
         headed(figure, title + (f" (the first {MOST} of {len(pairs)} pairs)" if len(pairs) > MOST else ""))

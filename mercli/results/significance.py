@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mercli.results.stats import Score, by_cluster, redrawn
 
-Z_POWER = 2.8
-"""1.96 + 0.84: a true difference so many standard errors wide is found with probability 0.8 at the 5 % level."""
+LEVEL, POWER = 0.05, 0.8
+"""At which level a difference is found with which probability."""
 
 
 def paired_permutation(
@@ -63,16 +64,19 @@ def smallest_difference(
     clusters: Sequence[Hashable],
     classes: int,
     *,
+    tests: int = 1,
     draws: int = 500,
     seed: int = 0,
 ) -> float:
-    """Return the difference that these segments would show with probability 0.8 at the 5 % level.
+    """Return the difference that these segments would show with probability 0.8 at the 5 % level of so many ``tests``.
 
-    From the clustered bootstrap's standard error of the paired difference (Cohen 1988). NaN with fewer than two
-    clusters.
+    From the clustered bootstrap's standard error of the paired difference (Cohen 1988), at Holm's first and strictest
+    level, a share of 5 %. NaN with fewer than two clusters, and where every draw shows the same.
     """
     pairs = np.stack([by_cluster(targets, predicted, clusters, classes) for predicted in (one, other)], 1)
     if len(pairs) < 2:
         return float("nan")
     values = [score(left) - score(right) for left, right in redrawn(pairs, draws, seed)]
-    return float(Z_POWER * np.nanstd(values, ddof=1))
+    normal = NormalDist()
+    errors = normal.inv_cdf(1 - LEVEL / (2 * tests)) + normal.inv_cdf(POWER)
+    return float(errors * np.nanstd(values, ddof=1)) or float("nan")

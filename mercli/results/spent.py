@@ -35,13 +35,18 @@ def picture(stages: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]
         for number, (key, label) in enumerate((("wall_seconds", "wall"), ("cpu_seconds", "CPU"))):
             heights = [at + 0.38 * (number - 0.5) for at in places]
             left.barh(heights, [stage[key] for stage in stages], height=0.36, color=series(number), label=label)
-        right.barh(places, [(stage["peak_bytes"] or 0) / MIB for stage in stages], height=0.6, color=series(2))
+        peaks = {"main process": [stage["peak_bytes"] or 0 for stage in stages]}
+        if any(stage.get("worker_peak_bytes") for stage in stages):
+            peaks["largest worker"] = [max(stage.get("worker_peak_bytes", ()), default=0) for stage in stages]
+        for number, (label, held) in enumerate(peaks.items()):
+            heights = [at + 0.38 * (number - (len(peaks) - 1) / 2) for at in places]
+            right.barh(heights, [each / MIB for each in held], height=0.36, color=series(2 + number), label=label)
         left.set_yticks(places, [stage["stage"] for stage in stages])
         left.set_ylim(len(stages) - 0.4, -0.6)
         left.set_xlabel("seconds")
-        right.set_xlabel("peak memory of the main process, MiB")
+        right.set_xlabel("peak memory, MiB")
         for axes in (left, right):
             gridded(axes, "x")
         headed(figure, title)
-        figure.legend(loc="outside lower center", ncols=2)
+        figure.legend(loc="outside lower center", ncols=4)
         return render(figure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mercli.results.style import STYLE, gridded, headed, palette, render
+from mercli.results.style import PART, STYLE, columns, gridded, headed, palette, render, short
 
 MOST = 12
 """Classes that have a colour of their own in the picture; the rest are drawn as one."""
@@ -48,17 +48,16 @@ def picture(rows: Sequence[Mapping[str, Any]], title: str) -> dict[str, bytes]:
                 width = count / max(row["n"], 1)
                 axes.barh(at, width, left=left, height=0.75, color=colours[name], edgecolor="white", linewidth=0.5)
                 left += width
-        axes.set_yticks(range(len(rows)), [f"{row['corpus']} {row['split']} ({row['n']})" for row in rows])
+        axes.set_yticks(range(len(rows)), [f"{short(row['corpus'], PART)} {row['split']} ({row['n']})" for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 1)
-        axes.set_ylabel("corpus and split (segments)")
-        axes.set_xlabel("share of the segments")
+        axes.set_xlabel("share of the segments (their number in brackets)")
         gridded(axes, "x")
         others = ["others"] if any(set(row["counts"]) - set(names) for row in rows) else []
         for name in [*names, *others]:
             axes.bar(0, 0, color=colours[name], label=name)
         headed(figure, title)
-        figure.legend(loc="outside lower center", ncols=7)
+        figure.legend(loc="outside lower center", ncols=columns(figure, [*names, *others], 7))
         return render(figure)
 
 

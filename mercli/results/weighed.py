@@ -61,22 +61,29 @@ def said(title: str, means: Mapping[str, Weights]) -> str:
 
 
 def picture(
-    means: Mapping[str, Weights], labels: Sequence[str], axes: tuple[str, str], title: str, *, maps: bool
+    means: Mapping[str, Weights],
+    labels: Sequence[str],
+    axes: tuple[str, str],
+    title: str,
+    tables: Sequence[str] = (),
+    *,
+    maps: bool,
 ) -> dict[str, bytes]:
     """Return PNG and SVG: a map per row, or all rows in one panel per table; one scale for all.
 
-    ``labels`` name the columns (n,) where these have names; ``axes`` are what the axes of a map are.
+    ``labels`` name the columns (n,), ``tables`` the tables (a,) where these have names; ``axes`` are what the axes of
+    a map are.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     rows = dict(list(means.items())[:MOST])
-    panels = rows if maps else _tables(rows)
+    panels = rows if maps else _tables(rows, tables)
     high = max(float(np.max(values)) for values in panels.values())
-    columns = min(len(panels), 4 if maps else 2)
+    columns = min(len(panels), 4) if maps else 1 if len(panels) in (1, 3) else 2
     lines = (len(panels) + columns - 1) // columns
-    side = (2.7, 2.5) if maps else (4.4, 0.3 * len(rows) + 1.0)
+    side = (2.7, 2.5) if maps else (4.4 if columns > 1 else 6.8, 0.3 * len(rows) + 1.0)
     with rc_context(STYLE):
         figure = Figure((max(5.0, side[0] * columns + 1.2), side[1] * lines + 0.8), layout="constrained")
         grid = list(figure.subplots(lines, columns, squeeze=False).flat)
@@ -104,11 +111,12 @@ def _name_rows(axes: Any, names: Sequence[str], labels: Sequence[str], *, first:
         axes.set_xticks(range(len(labels)), labels)
 
 
-def _tables(rows: Mapping[str, Weights]) -> dict[str, Weights]:
+def _tables(rows: Mapping[str, Weights], names: Sequence[str]) -> dict[str, Weights]:
     """Return the rows beside each other: one panel (rows, n), or one of each of the a tables."""
     stacked = np.stack(list(rows.values()))
     if stacked.ndim == 2:
         return {"": stacked}
     if stacked.shape[1] > PANELS:
         return {f"mean of {stacked.shape[1]}": stacked.mean(1)}
-    return {f"{number + 1} of {stacked.shape[1]}": stacked[:, number] for number in range(stacked.shape[1])}
+    names = names or [f"{number + 1} of {stacked.shape[1]}" for number in range(stacked.shape[1])]
+    return {name: stacked[:, number] for number, name in enumerate(names)}

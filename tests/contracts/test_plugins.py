@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mercli import registry
+from mercli.contracts import Learner
 from mercli.errors import MissingExtra
 from mercli.labels import CANONICAL
-from mercli.types import MODALITIES, Feature, FeatureBundle, Streams, StreamSettings, Transcript
+from mercli.types import MODALITIES, Feature, FeatureBundle, LabelScheme, Streams, StreamSettings, Transcript
 from tests.contracts.models import MADE
 
 ENCODERS = [spec.name for spec in registry.specs("encoders")]
@@ -105,6 +106,36 @@ def test_an_encoder_that_finds_nothing_says_so_by_no_valid_row(name, built):
     assert np.isfinite(feature.values).all()
 
 
+@pytest.mark.parametrize("name", [name for name in ENCODERS if registry.get("encoders", name).facts.get("learns")])
+def test_what_an_encoder_learns_and_saves_is_what_it_extracts(name, built, tmp_path):
+    import torch
+
+    held = built(name)
+    assert isinstance(held, Learner)
+    assert held.settings.longest is None
+    size, rate = held.settings.face_size, held.settings.audio_rate
+    batch = [streams(1.5, 1, size, rate), Streams(audio_rate=rate), streams(0.8, 2, size, rate)]
+    encoder = registry.build("encoders", name, options=MADE[name](tmp_path))
+    network = encoder.learn().train(False)
+    values, valid = encoder.rows(encoder.inputs(batch))
+    assert not valid[1].any()
+    values.square().sum().backward()
+    free = {n: p for n, p in network.named_parameters() if p.requires_grad and n != "masked_spec_embed"}
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in free.values())
+    with torch.no_grad():
+        for parameter in free.values():
+            parameter *= 1.01
+        values, valid = encoder.rows(encoder.inputs(batch))
+    (tmp_path / "tuned").mkdir()
+    encoder.save(tmp_path / "tuned")
+    again = registry.build("encoders", name, options={encoder.place: str(tmp_path / "tuned")})
+    for features in (encoder.encode(batch), again.encode(batch)):
+        for feature, rows, shown in zip(features, values.numpy(), valid.numpy(), strict=True):
+            np.testing.assert_array_equal(feature.valid, shown[: len(feature.valid)])
+            np.testing.assert_allclose(feature.values, rows[: len(feature.values)], rtol=1e-3, atol=2e-4)
+    assert np.abs(held.encode(batch[:1])[0].values - again.encode(batch[:1])[0].values).max() > 1e-3
+
+
 def bundles(count: int, dims: dict[str, int], seed: int = 0) -> list[FeatureBundle]:
     draw = np.random.default_rng(seed)
     subsets = 2 ** len(dims) - 1
@@ -173,6 +204,40 @@ def test_a_head_is_finite_for_every_subset_and_its_loss_trains_every_weight(head
     head.loss(head(batch), batch).backward()
     unreached = [name for name, weight in head.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert not unreached
+
+
+OTHER_KINDS = [
+    LabelScheme("labels", "many-of", ("happy", "sad", "fear")),
+    LabelScheme("sentiment", "values", ("sentiment",), -3.0, 3.0),
+    LabelScheme("vad", "values", ("valence", "arousal", "dominance"), 1.0, 5.0),
+]
+
+
+@pytest.mark.parametrize("scheme", OTHER_KINDS, ids=lambda scheme: scheme.name)
+@pytest.mark.parametrize("name", [n for n in HEADS if "many-of" in registry.get("heads", n).facts.get("kinds", ())])
+def test_a_head_for_every_kind_of_labels_answers_as_many_numbers_and_its_loss_is_finite(name, scheme):
+    import torch
+
+    from mercli.config_fit import Loss
+    from mercli.fusion import losses
+
+    assert set(registry.get("heads", name).facts["kinds"]) == {"one-of", "many-of", "values"}
+    torch.manual_seed(0)
+    head = registry.build("heads", name, dims_of(name), scheme).eval()
+    batch = batch_of(bundles(14, taken(head)))
+    there = torch.rand(14, len(scheme.names))
+    batch.targets = (there > 0.5).float() if scheme.kind == "many-of" else scheme.low + there
+    if getattr(head, "needs_dialogue", False):
+        batch.talk = torch.tensor([[row % 2, row, row % 3 % 2] for row in range(14)])
+    with losses.using(losses.penalty(scheme, Loss(), batch.targets, balanced=True)):
+        output = head(batch)
+        assert output.logits.shape == batch.targets.shape
+        loss = head.loss(output, batch)
+    assert loss.ndim == 0
+    assert loss.isfinite()
+    loss.backward()
+    assert all(weight.grad is None or weight.grad.isfinite().all() for weight in head.parameters())
+    assert any(weight.grad is not None and weight.grad.any() for weight in head.parameters())
 
 
 def test_gradient_reaches_every_modality(head):

@@ -140,7 +140,7 @@ def step_heard(sound, rate):
 
 @cache
 def templates():
-    picture = cv2.imread(str(Path(making.__file__).parents[1] / "assets" / "made" / "face.jpg"))[:, :, ::-1]
+    picture = cv2.imread(str(Path(making.__file__).parents[2] / "assets" / "made" / "face.jpg"))[:, :, ::-1]
     order = ("neu", "joy", "sur", "ang", "sad", "dis", "fea", "cal", "exc", "fru")
     drawn = {}
     for number, name in enumerate(order):

@@ -13,6 +13,7 @@ import pytest
 from mercli import registry
 from mercli.engines import devices
 from mercli.engines.local import Local
+from mercli.engines.worker import STATUS
 from mercli.errors import ConfigError, DataError, DeviceError
 from mercli.log import logger
 
@@ -52,6 +53,20 @@ def two():
 
 def slow(seconds):
     time.sleep(seconds)
+
+
+def held(megabytes):
+    return len(bytearray(megabytes << 20))
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="this system does not tell a process's peak of memory")
+def test_each_worker_tells_the_most_memory_that_it_held():
+    engine = Local(2)
+    assert engine.peaks == []
+    assert list(engine.map(held, [300, 1, 1, 1])) == [300 << 20, 1 << 20, 1 << 20, 1 << 20]
+    assert len(engine.peaks) == 2
+    assert max(engine.peaks) > 300 << 20
+    assert min(engine.peaks) < 300 << 20
 
 
 @pytest.mark.parametrize("jobs", [0, -1])

@@ -18,7 +18,9 @@ from mercli.fusion.losses import Objective, cross_entropy
 from mercli.fusion.optimisers import Lion, Pace
 from mercli.jobs.fits import planning
 from mercli.results import metrics, seed_metrics
+from mercli.types import LabelScheme
 
+PAIR = LabelScheme("pair", "one-of", ("a", "b"))
 PLAN = loop.Schedule(4, 10, 8, 1e-2, 0.0, 0.0, 3)
 
 
@@ -254,7 +256,7 @@ def test_priors_are_adjusted_where_nothing_else_balances_the_classes():
     for flags in ({"loss.class_weights": "balanced"}, {"sampler": "balanced"}, {"loss.adjust_prior": False}):
         assert not planning.adjusts(of(**flags))
     assert planning.adjusts(of(**{"loss.class_weights": "balanced", "loss.adjust_prior": True}))
-    plan = planning.schedule(of(**{"loss.class_weights": "balanced", "accumulate": 2}), targets, 2, 5)
+    plan = planning.schedule(of(**{"loss.class_weights": "balanced", "accumulate": 2}), targets, PAIR, 5)
     assert (plan.seed, plan.accumulate, plan.clip) == (5, 2, 1.0)
     np.testing.assert_allclose(plan.objective.weight, [0.75, 1.5])
 

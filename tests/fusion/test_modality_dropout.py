@@ -16,6 +16,7 @@ from mercli.types import LabelScheme
 from .sequences import batch_of
 
 DIMS = {"audio": 3, "face": 2, "text": 4}
+PAIR = LabelScheme("pair", "one-of", ("a", "b"))
 LENGTHS = {"audio": [4, 2, 3], "face": [1, 5, 2], "text": [1, 1, 0]}
 
 
@@ -137,9 +138,9 @@ def test_real_heads_learn_from_copies_with_hidden_modalities():
 
 def test_the_kind_is_a_key_of_the_config_and_the_preset_avtca_takes_the_seeds():
     told = resolve(TrainConfig, {"corpora": ("a",)}, sets=["dropout_kind=noise"])
-    assert planning.schedule(told, torch.tensor([0, 1]), 2, 0).dropout == "noise"
+    assert planning.schedule(told, torch.tensor([0, 1]), PAIR, 0).dropout == "noise"
     seed = resolve(TrainConfig, {"corpora": ("a",)}, preset="avtca")
-    assert planning.schedule(seed, torch.tensor([0, 1]), 2, 0).dropout == "softhard"
+    assert planning.schedule(seed, torch.tensor([0, 1]), PAIR, 0).dropout == "softhard"
     assert resolve(TrainConfig, {"corpora": ("a",)}).dropout_kind == "rate"
     with pytest.raises(ConfigError, match=r"dropout_kind.*'rate', 'softhard' or 'noise'"):
         resolve(TrainConfig, {"corpora": ("a",)}, sets=["dropout_kind=hardest"])

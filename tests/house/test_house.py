@@ -16,8 +16,18 @@ PACKAGE = ROOT / "mercli"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
     0: {"errors", "types", "log", "contracts", "network", "__init__", "__main__"},
-    1: {"registry", "config", "config_fit", "config_compat", "config_tune", "presets", "rundir", "labels"},
-    2: {"corpora", "streams", "features", "engines"},
+    1: {
+        "registry",
+        "config",
+        "config_fit",
+        "config_compat",
+        "config_tune",
+        "distilling",
+        "presets",
+        "rundir",
+        "labels",
+    },
+    2: {"corpora", "streams", "features", "engines", "graphs"},
     3: {"fusion", "tuning", "results"},
     4: {"jobs"},
     5: {"cli"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,19 +26,22 @@ def run(mer, world, places, *more):
 
 
 def test_heads_folds_and_seeds_over_workers_give_what_one_process_gives(mer, world, places):
-    one = run(mer, world, places, "--heads", "late", "concat", "--seeds", "2")
-    two = run(mer, world, places, "--heads", "late", "concat", "--seeds", "2", "--jobs", "2")
+    asked = ("--heads", "late", "concat", "--seeds", "2", "--matrix", "--final")
+    one = run(mer, world, places, *asked)
+    two = run(mer, world, places, *asked, "--jobs", "2")
     assert [(row["head"], row["corpus"]) for row in one["rows"]] == [
         (head, corpus) for head in ("late", "concat") for corpus in world.corpora
     ]
     assert one["rows"] == two["rows"]
     assert one["comparisons"] == two["comparisons"]
+    assert one["matrix"] == two["matrix"]
+    for head in ("late-final", "concat-final", "late-without-one"):
+        weights = [(Path(made["run"]) / "bundle" / head / "head.safetensors").read_bytes() for made in (one, two)]
+        assert weights[0] == weights[1]
     assert {row["fold"].split("/")[2] for row in read_lines_of(one)} == {"late", "concat"}
 
 
 def read_lines_of(made):
-    from pathlib import Path
-
     return list(read_lines(Path(made["run"]) / "predictions.jsonl"))
 
 
@@ -64,8 +68,6 @@ def test_a_run_against_itself_shows_no_difference(mer, world, places):
 
 
 def test_the_matrix_trains_on_one_and_tests_on_each_and_the_final_bundle_on_all(mer, world, places):
-    from pathlib import Path
-
     made = run(mer, world, places, "--matrix", "--final")
     assert [(c["trained_on"], c["tested_on"]) for c in made["matrix"]] == [
         ("one", "one"), ("one", "two"), ("two", "one"), ("two", "two"),

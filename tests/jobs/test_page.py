@@ -9,6 +9,7 @@ import pytest
 
 from mercli.jobs import reports
 from mercli.jobs.page import page
+from mercli.jobs.reports import stored
 from mercli.jobs.reports.summary import summary
 from tests.results.pages import Read
 
@@ -43,6 +44,22 @@ def test_the_page_holds_every_kind_that_applies_and_says_why_the_others_do_not(m
     assert all(f'-{kind}-title"' in document for kind in told["sections"])
     assert all(why.split("'")[0] in document for why in told["left_out"].values())
     assert len(document) < 5_000_000
+
+
+def test_the_answers_are_read_once_for_all_kinds(left_out, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(reports, "REOPENED", ())
+    kinds = ("confusion", "groups", "errors")
+    monkeypatch.setattr(reports, "KINDS", {kind: reports.KINDS[kind] for kind in kinds})
+    read = stored.predictions
+    monkeypatch.setattr(stored, "predictions", lambda run: (opened.append(run), read(run))[1])
+    run = shutil.copytree(left_out, tmp_path / "runs" / "20260101-000000-copied")
+    assert page(run.parent, [run.name], None).parts[0]["sections"] == list(kinds)
+    assert opened == [run]
+    with (run / "predictions.jsonl").open("a") as file:
+        file.write((run / "predictions.jsonl").read_text().splitlines()[0] + "\n")
+    page(run.parent, [run.name], None)
+    assert opened == [run, run]
 
 
 @pytest.mark.usefixtures("few")

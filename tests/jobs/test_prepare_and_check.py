@@ -138,7 +138,7 @@ def test_a_corpus_of_text_alone_misses_no_media(mer, tmp_path):
     answer = mer("prepare", "--corpus", "csv", "--root", tmp_path / "list.csv", "--data", tmp_path / "data", "--check")
     assert answer.code == 0
     assert "no media" not in answer.err
-    assert "next: mer extract --corpora csv" in answer.err
+    assert f"next: mer extract --corpora csv --data {tmp_path / 'data'}\n" in answer.err
 
 
 def test_pictures_that_were_not_unpacked_are_told_with_the_option_that_unpacks_them(mer, shared_data, tmp_path):

@@ -13,7 +13,7 @@ from mercli.errors import DataError, PluginError
 from mercli.fusion import bundle as bundles
 from mercli.jobs import loco, train
 from mercli.jobs.extract import extract
-from mercli.jobs.fits import dataset, fitting, transfer
+from mercli.jobs.fits import dataset, fitting
 from mercli.jobs.prepare import prepare
 from mercli.labels import CANONICAL
 from mercli.rundir import read_lines
@@ -99,28 +99,30 @@ def test_what_a_tested_corpus_says_never_trains_in_the_matrix_or_beside_it(tmp_p
     texts(tmp_path, "two", rows("two", extra=[(SHARED.upper(), "joy", "test", "twotest")]))
     learnt, honest = [], fitting.fit
 
-    def fit(config, data, learn, choose, seed, place=None):
+    def fit(config, data, learn, choose, *rest):
         learnt.append(({name for name, _ in learn}, {s.text for s in data.segments([*learn, *choose])}))
-        return honest(config, data, learn, choose, seed, place)
+        return honest(config, data, learn, choose, *rest)
 
     monkeypatch.setattr(fitting, "fit", fit)
     train.train(settings(config.TrainConfig, tmp_path, "epochs=1", corpora=["one", "two"]))
     assert [SHARED in said for _, said in learnt] == [False]
     learnt.clear()
-    fit_matrix = settings(config.LocoConfig, tmp_path, "epochs=1", corpora=["one", "two"])
-    data = dataset.load(fit_matrix)
-    cells = transfer.matrix(tmp_path / "run", {"late": fit_matrix}, data)
-    assert [cell["seen_by"] for cell in cells] == [[]] * 4
-    assert [SHARED in said for names, said in learnt if names == {"one"}] == [True, False]
+    done = loco.loco(settings(config.LocoConfig, tmp_path, "epochs=1", "matrix=true", corpora=["one", "two"]))
+    assert [(cell["trained_on"], cell["tested_on"], cell["seen_by"]) for cell in done.matrix] == [
+        ("one", "one", []), ("one", "two", []), ("two", "one", []), ("two", "two", []),
+    ]  # fmt: skip
+    # the fold without two, the model of one alone for itself, and that for two
+    assert [SHARED in said for names, said in learnt if names == {"one"}] == [False, True, False]
 
 
 def test_a_corpus_that_alone_teaches_nothing_has_no_row_in_the_matrix_and_spares_the_others(tmp_path, caplog):
     texts(tmp_path, "one", rows("one"))
     texts(tmp_path, "two", [row for row in rows("two") if row[2] != "dev"])
-    asked = settings(config.LocoConfig, tmp_path, "epochs=1", corpora=["one", "two"])
-    cells = transfer.matrix(tmp_path / "run", {"late": asked}, dataset.load(asked))
-    assert [(cell["trained_on"], cell["tested_on"]) for cell in cells] == [("one", "one"), ("one", "two")]
-    assert "nothing is learned from two alone: corpus 'two' has no dev split" in caplog.text
+    done = loco.loco(settings(config.LocoConfig, tmp_path, "epochs=1", "matrix=true", corpora=["one", "two"]))
+    assert [(cell["trained_on"], cell["tested_on"]) for cell in done.matrix] == [("one", "one"), ("one", "two")]
+    assert "late/on-two is left out: corpus 'two' has no dev split" in caplog.text
+    assert [row["corpus"] for row in done.rows] == ["two"]
+    assert done.failures == [{"fit": "late/without-one", "error": "corpus 'two' has no dev split"}]
 
 
 def test_speakers_of_two_corpora_with_one_number_are_two_clusters(tmp_path):

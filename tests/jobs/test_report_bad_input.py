@@ -12,6 +12,7 @@ import pytest
 
 from mercli import config, rundir
 from mercli.cli import sections
+from mercli.engines.worker import peak
 from mercli.errors import DataError
 from mercli.jobs import loco
 from mercli.jobs.fits import costing
@@ -161,9 +162,9 @@ def test_a_hundred_thousand_predictions_are_streamed(huge, tmp_path, kind):
     if not costing.CLEAR.exists():
         pytest.skip("this system does not tell a process's peak of memory")
     costing.Clock()
-    before = costing._peak()
+    before = peak()
     report(kind, huge.parent, [str(huge)], tmp_path / "out")
-    assert costing._peak() - before < 100 << 20  # the rows themselves, as objects, are 250 MB
+    assert peak() - before < 100 << 20  # the rows themselves, as objects, are 250 MB
 
 
 def test_only_the_formats_that_are_asked_for_are_written(mer, tmp_path):

@@ -192,6 +192,16 @@ def test_cost_is_what_the_run_noted_and_stands_in_nothing_that_is_compared(left_
         assert "wall_seconds" not in (left_out / name).read_text()
 
 
+def test_the_memory_of_workers_stands_beside_that_of_the_main_process(tmp_path):
+    run = stored(tmp_path, [row(0, "up", "up")])
+    stage = {"wall_seconds": 2.0, "cpu_seconds": 3.0, "peak_bytes": 100 << 20}
+    stages = [{"stage": "load", **stage}, {"stage": "fit", **stage, "worker_peak_bytes": [200 << 20, 300 << 20]}]
+    (run / "run.json").write_text(json.dumps({"stages": stages}))
+    (table,) = made("cost", run, tmp_path).section.tables
+    assert table.columns[-3:] == ("peak MiB", "workers", "largest worker MiB")
+    assert [cells[-3:] for cells in table.rows] == [(100, None, None), (100, 2, 300), (100, 2, 300)]
+
+
 def test_points_are_the_two_directions_of_largest_variance(gated, tmp_path):
     made("projection", gated, tmp_path, colour="corpus")
     lines = csv.DictReader((tmp_path / "projection-bundle.csv").open())
@@ -248,6 +258,7 @@ def test_gates_are_means_of_each_class_over_what_the_head_says(gated):
     tested.fitted.head.eval()
     with torch.inference_mode():
         values = tested.fitted.head(batch).extras["gates"].double().numpy()
+    assert list(own["tables"]) == ["audio (1) over face (0)", "face (1) over text (0)", "text (1) over audio (0)"]
     for each in own["rows"]:
         kept = examples.targets == tested.data.scheme.names.index(each["name"])
         np.testing.assert_allclose(each["mean"], values[kept].mean(0), atol=1e-5)

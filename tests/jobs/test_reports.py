@@ -153,7 +153,7 @@ def test_comparing_two_runs_tells_differences_and_each_changed_answer(tmp_path):
 
 def test_comparing_takes_the_folds_of_a_cross_validation_together(tmp_path):
     (run, rows), _ = two_runs(tmp_path)
-    found = comparing.with_run([comparing.Prediction(**r) for r in rows], run, "itself")
+    found = comparing.with_run([comparing.Prediction(**r) for r in rows], [], run, "itself")
     assert found[0]["segments"] == 60
     assert found[0]["difference"] == 0
 

@@ -128,7 +128,7 @@ def test_a_config_that_is_not_the_runs_own_is_refused_by_its_key(mer, world, tmp
 def test_what_cannot_be_resumed_is_told(mer, world, tmp_path, monkeypatch):
     run = begun(world, tmp_path, monkeypatch)
     answer = mer("loco", "--resume", run)
-    assert (answer.code, "not one of mer loco: its configuration has 'drop'" in answer.err) == (4, True)
+    assert (answer.code, "not one of mer loco: its configuration has 'distill'" in answer.err) == (4, True)
     answer = mer("train", "--resume", "nothing", "--runs", tmp_path)
     assert (answer.code, "no run is called 'nothing'" in answer.err) == (4, True)
     kept = run / "checkpoints/fold-1/seed-0.pt"

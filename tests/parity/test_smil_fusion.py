@@ -156,7 +156,8 @@ def test_training_goes_the_seeds_way_step_for_step(parity, name, fused):
         ],
     )
     assert (config.clip, config.modality_dropout, config.monitor) == (0, 0, "uar")
-    plan = planning.schedule(config, data.targets, told["n_classes"], config.seed)
+    scheme = LabelScheme("seed", "one-of", tuple(map(str, range(told["n_classes"]))))
+    plan = planning.schedule(config, data.targets, scheme, config.seed)
     running: list[torch.Tensor] = []
     head.register_forward_hook(lambda net, _, output: running.append(output.logits.detach()) if net.training else None)
     rows, last = [], {}

@@ -53,6 +53,9 @@ def test_one_cluster_proves_nothing():
     targets = np.zeros(3, np.int64)
     assert np.isnan(significance.paired_permutation(metrics.accuracy_of, targets, targets, targets, ["s"] * 3, 1)[1])
     assert np.isnan(significance.smallest_difference(metrics.accuracy_of, targets, targets, targets, ["s"] * 3, 1))
+    assert np.isnan(
+        significance.smallest_difference(metrics.accuracy_of, targets, targets, targets, ["s", "t", "u"], 1)
+    )
 
 
 def test_holm_by_its_definition():
@@ -137,3 +140,15 @@ def test_a_draw_is_the_sum_over_the_segments_of_the_clusters_drawn():
         drawn = again.integers(0, len(names), len(names))
         rows = np.concatenate([np.flatnonzero(clusters == names[i]) for i in drawn])
         assert (matrix == metrics.confusion(targets[rows], predicted[rows], 3)).all()
+
+
+def test_of_several_tests_each_must_differ_more_to_be_seen():
+    from scipy.stats import norm
+
+    draw = np.random.default_rng(7)
+    targets, one, other = (draw.integers(0, 3, 90) for _ in range(3))
+    given = (metrics.accuracy_of, targets, one, other, [i // 5 for i in range(90)], 3)
+    alone, of_six = (significance.smallest_difference(*given, tests=tests) for tests in (1, 6))
+    widths = [norm.ppf(1 - 0.05 / (2 * tests)) + norm.ppf(0.8) for tests in (1, 6)]
+    assert of_six / alone == pytest.approx(widths[1] / widths[0])
+    assert widths[0] == pytest.approx(1.96 + 0.84, abs=0.005)

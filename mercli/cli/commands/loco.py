@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from mercli.cli.commands.train import COLUMNS, Head, Precision, Require, Resume, Seeds, TensorBoard, cells, legend
-from mercli.cli.listing import show_json, show_table
+from mercli.cli.commands.train import Head, Precision, Require, Resume, Seeds, TensorBoard
+from mercli.cli.listing import show_json
 from mercli.cli.options import (
     AllowLeak,
     Classes,
@@ -24,12 +25,29 @@ from mercli.cli.options import (
     Preset,
     Quiet,
     Runs,
+    Scheme,
     Set,
     Tuned,
     Verbose,
     number,
     say,
 )
+from mercli.cli.scores import cells, columns, figure, kind_of, legend
+from mercli.cli.sections import show_wide
+from mercli.labels import FIGURES, WORDS
+
+Heads = Annotated[
+    list[str] | None, typer.Option("--heads", metavar="A [B ...]", help="Several heads; the first is compared.")
+]
+Encoders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encoders", metavar="A [B ...]", help="Rows of a table: extract presets or tuned encoders, joined by +."
+    ),
+]
+Score = Annotated[
+    str | None, typer.Option("--score", metavar="test|all", help="Score the held-out test split, or all of it.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,18 +58,16 @@ def register(app: typer.Typer) -> None:
 def loco(
     corpora: Corpora = None,
     head: Head = None,
-    heads: Annotated[
-        list[str] | None, typer.Option("--heads", metavar="A [B ...]", help="Several heads; the first is compared.")
-    ] = None,
+    heads: Heads = None,
     preset: Preset = None,
     encoder: Tuned = None,
+    encoders: Encoders = None,
     modalities: Modalities = None,
     classes: Classes = None,
+    scheme: Scheme = None,
     seeds: Seeds = None,
     require: Require = None,
-    score: Annotated[
-        str | None, typer.Option("--score", metavar="test|all", help="Score the held-out test split, or all of it.")
-    ] = None,
+    score: Score = None,
     matrix: Annotated[bool | None, typer.Option("--matrix", help="Also train on each corpus alone.")] = None,
     compare: Annotated[str | None, typer.Option("--compare", metavar="RUN", help="Test against another run.")] = None,
     final: Annotated[bool | None, typer.Option("--final", help="Also leave a bundle trained on all.")] = None,
@@ -78,15 +94,19 @@ def loco(
     from mercli import config as configs
     from mercli.jobs import loco as job
     from mercli.jobs.features import tuned
-    from mercli.jobs.fits import resuming
+    from mercli.jobs.fits import resuming, systems
 
+    if encoder and encoders:
+        raise typer.BadParameter("give --encoder, or name it in a row of --encoders", param_hint="--encoder")
     flags = {
         **tuned.flags(encoder),
+        **systems.flags(encoders),
         "corpora": corpora,
         "head.name": head,
         "heads": heads,
         "modalities": modalities,
         "classes": classes,
+        "scheme": scheme,
         "seeds": seeds,
         "require": require,
         "score": score,
@@ -106,8 +126,17 @@ def loco(
     result = job.loco(config, run)
     if json:
         show_json(result)
-        return
+    else:
+        _tables(result)
+    job.judge(result)
+
+
+def _tables(result: Any) -> None:
+    from mercli.jobs.reports.loco import encoder_table
+
     _folds(result)
+    for table in result.encoders:
+        show_wide(encoder_table(table))
     _comparisons(result.comparisons)
     _matrix(result.matrix)
     _notes(result)
@@ -115,6 +144,8 @@ def loco(
 
 def _folds(result: Any) -> None:
     rows = []
+    kind = kind_of(fold["held_out"] for fold in result.rows)
+    main, classes = FIGURES[kind][0], kind == "one-of"
     for fold in result.rows:
         held, home = fold["held_out"], fold["others_test"]
         rows.append(
@@ -123,14 +154,31 @@ def _folds(result: Any) -> None:
                 fold["corpus"],
                 fold["split"],
                 *cells(held, bool(fold["seen_by"])),
-                f"{held['corrected_weighted_f1']:.3f}",
-                str(sum(count > 0 for count in held["support"].values())),
-                f"{home['uar']:.3f}" if home else "",
+                *((figure(held["corrected_weighted_f1"]), _occurring(held)) if classes else ()),
+                figure(home[main]) + _dagger(set(home["corpora"]) & set(home["seen_by"])) if home else "",
             ]
         )
     first = ["head"] if len(result.means) > 1 else []
-    show_table([*first, "held out", "split", *COLUMNS, "wF1 own prior", "classes", "others' test UAR"], rows)
-    legend([fold["seen_by"] for fold in result.rows])
+    beside = ("wF1 est. prior", "classes") if classes else ()
+    heading = [*first, "held out", "split", *columns(kind), *beside, f"others' test {WORDS[main]}"]
+    _show("held out", heading, rows, len(first) + 1)
+    homes = [fold["others_test"]["seen_by"] for fold in result.rows if fold["others_test"]]
+    legend([*(fold["seen_by"] for fold in result.rows), *homes, *(cell["seen_by"] for cell in result.matrix)])
+
+
+def _show(title: str, heading: Sequence[str], rows: Sequence[Sequence[str]], keys: int) -> None:
+    from mercli.results.section import Table
+
+    show_wide(Table("", title, tuple(heading), rows, keys))
+
+
+def _occurring(score: dict[str, Any]) -> str:
+    """Return how many classes a corpus has."""
+    return str(sum(count > 0 for count in score["support"].values()))
+
+
+def _dagger(seen: Collection[str]) -> str:
+    return "†" if seen else ""
 
 
 def _comparisons(comparisons: list[dict[str, Any]]) -> None:
@@ -138,27 +186,37 @@ def _comparisons(comparisons: list[dict[str, Any]]) -> None:
         return
     keys = ("uar", "other_uar", "difference", "p", "p_holm", "smallest_difference")
     rows = [
-        [row["one"], row["other"], row["corpus"], *("" if row[k] is None else f"{row[k]:.3f}" for k in keys)]
+        [row["one"], row["other"], row["corpus"] + _dagger(row["seen_by"]), *(figure(row[key]) for key in keys)]
         for row in comparisons
     ]
     heading = ["one", "other", "held out", "UAR", "other UAR", "difference", "p", "p (Holm)", "could be seen"]
-    show_table(heading, rows, "paired permutation by cluster")
+    _show("paired permutation by cluster", heading, rows, 3)
 
 
 def _matrix(cells_: list[dict[str, Any]]) -> None:
     if not cells_:
         return
     rows = [[c["head"], c["trained_on"], c["tested_on"], *cells(c, bool(c["seen_by"]))[:3]] for c in cells_]
-    show_table(["head", "trained on", "tested on", *COLUMNS[:3]], rows, "train on one, test on each")
+    _show("train on one, test on each", ["head", "trained on", "tested on", *columns(kind_of(cells_))[:3]], rows, 3)
 
 
 def _notes(result: Any) -> None:
     for fold in result.rows if len(result.means) == 1 else ():
         for name, count in fold["same_texts_left_out"].items():
             say(f"{fold['corpus']}: {count} segments of {name} with the same words were left out of training")
-    for modality, probe in result.identifiability.items():
-        say(f"{modality} features tell the corpus with UAR {probe['uar']:.2f} (chance {probe['chance']:.2f})")
+    for fold in result.rows:
+        home = fold["others_test"]
+        if home and (seen := sorted(set(home["seen_by"]) - set(home["corpora"]))):
+            say(f"{fold['head']} without {fold['corpus']}: others' test UAR leaves out {', '.join(seen)}†")
+    for name, probe in result.identifiability.items():
+        if probe["uar"] is not None:
+            say(f"{name} features tell the corpus with UAR {probe['uar']:.2f} (chance {probe['chance']:.2f})")
     for head, mean in result.means.items():
         if mean is not None:
-            say(f"mean UAR over corpora that no encoder has seen, {head}: {mean:.3f}")
+            main = WORDS[FIGURES[kind_of(fold["held_out"] for fold in result.rows)][0]]
+            say(f"mean {main} over corpora that no encoder has seen, {head}: {mean:.3f}")
+    for table in result.encoders:
+        common = ", ".join(table["common"]) or "none, so no mean compares these rows"
+        say(f"common: the mean over corpora that no row has seen ({common})")
+        break
     say(f"run: {result.run}")

@@ -149,6 +149,8 @@ def _run(config: PredictConfig, items: Iterable[Item], kind: str, output: str | 
 
     failed = good = 0
     last = ""
+    if annotate or kind in exporting.DOCUMENTS:
+        job.check_classes(config, "--annotate" if annotate else f"--format {kind}")
     every: Iterable[Iterable[Prediction]] = job.predict(config, items)
     if annotate:
         every = (annotating.annotated(config, item, Path(annotate)) for item in items)

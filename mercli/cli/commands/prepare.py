@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -89,7 +90,8 @@ def prepare(
     if row.get("streams", {}).get("failed"):
         _judge_streams(**row["streams"])
     if summary.folder and row["clips_unusable"] < row["clips"]:
-        say(f"next: mer extract --corpora {summary.corpus}")
+        place = ["--data", data] if data else []
+        say(f"next: {shlex.join(['mer', 'extract', '--corpora', summary.corpus, *place])}")
 
 
 def _table(row: dict[str, Any]) -> None:

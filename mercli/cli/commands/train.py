@@ -14,6 +14,7 @@ from mercli.cli.options import (
     Corpora,
     Data,
     Device,
+    Distilled,
     Engine,
     Jobs,
     Json,
@@ -23,12 +24,14 @@ from mercli.cli.options import (
     Preset,
     Quiet,
     Runs,
+    Scheme,
     Set,
     Tuned,
     Verbose,
     number,
     say,
 )
+from mercli.cli.scores import cells, columns, kind_of, legend, show_parts
 
 Head = Annotated[str | None, typer.Option("--head", metavar="NAME", help="Fusion head (late); `mer list heads`.")]
 Require = Annotated[
@@ -42,6 +45,10 @@ Precision = Annotated[
     typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Arithmetic of training (fp32); auto tries it."),
 ]
 TensorBoard = Annotated[bool | None, typer.Option("--tensorboard", help="Also write curves for TensorBoard.")]
+EndToEnd = Annotated[
+    bool | None,
+    typer.Option("--end-to-end", help="Train encoders along with the head, on streams; works under torchrun."),
+]
 Resume = Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that was stopped.")]
 
 
@@ -57,11 +64,13 @@ def train(
     encoder: Tuned = None,
     modalities: Modalities = None,
     classes: Classes = None,
+    scheme: Scheme = None,
     seeds: Seeds = None,
     folds: Annotated[
         str | None, typer.Option("--folds", metavar="NAME", help="Cross-validate: session ..., speaker:5 (official).")
     ] = None,
     require: Require = None,
+    distill: Distilled = None,
     drop: Annotated[
         list[str] | None,
         typer.Option("--drop", metavar="M=HOW", help="Score too with zeros, noise, addnoise or absent; repeatable."),
@@ -71,6 +80,7 @@ def train(
     device: Device = None,
     offline: Offline = False,
     precision: Precision = None,
+    end_to_end: EndToEnd = None,
     tensorboard: TensorBoard = None,
     resume: Resume = None,
     allow_leak: AllowLeak = None,
@@ -87,6 +97,7 @@ def train(
     Example: mer train --corpora meld --head concat --seeds 5
     """
     from mercli import config as configs
+    from mercli.jobs import end_to_end as end_to_end_job
     from mercli.jobs import train as job
     from mercli.jobs.features import tuned
     from mercli.jobs.fits import resuming
@@ -97,21 +108,26 @@ def train(
         "head.name": head,
         "modalities": modalities,
         "classes": classes,
+        "scheme": scheme,
         "seeds": seeds,
         "folds": folds,
         "drop": drop,
         "require": require,
+        "distill.teacher": distill,
         "allow_leak": allow_leak,
         "engine.name": engine,
         "engine.options.jobs": number(jobs),
         "device": device,
         "precision": precision,
+        "end_to_end.on": end_to_end,
         "tensorboard": tensorboard,
         "data": data,
         "runs": runs,
     }
     config, run = resuming.resolve(configs.TrainConfig, flags, preset, set_ or (), resume)
-    trained = job.train(config, run)
+    trained = (end_to_end_job if config.end_to_end.on else job).train(config, run)
+    if trained is None:  # another of several processes answers
+        return
     if json:
         show_json(trained)
     else:
@@ -128,32 +144,12 @@ def _show(trained: Any) -> None:
             rows.append([name, f"{split}, {condition}", *cells(found, bool(score["seen_by"]))])
     for fold in trained.folds:
         rows += [[name, f"fold {fold['fold']}", *cells(fold[name], False)] for name in trained.scores if name in fold]
-    show_table(["corpus", "split", *COLUMNS], rows)
+    show_table(["corpus", "split", *columns(kind_of(trained.scores.values()))], rows)
+    show_parts(trained.scores)
     legend([score["seen_by"] for score in trained.scores.values()])
+    if untested := [name for name in trained.coverage if name not in trained.scores]:
+        say(f"no test split, hence no score: {', '.join(untested)} (--folds clip:5 answers every segment out of fold)")
     for name, counts in trained.coverage.items():
         if counts["dropped_labels"] or counts["without_features"]:
             say(f"{name}: dropped labels {counts['dropped_labels']}, {counts['without_features']} without features")
     say(f"bundle: {trained.run / 'bundle'}")
-
-
-COLUMNS = ("n", "UAR", "95 % interval", "seeds sd", "accuracy", "weighted F1")
-
-
-def cells(score: dict[str, Any], seen: bool) -> list[str]:
-    """Return a score's cells; a dagger marks data that an encoder has seen."""
-    interval = score["uar_interval"]
-    spread = score["uar_spread"]
-    return [
-        str(score["n"]),
-        f"{score['uar']:.3f}" + ("†" if seen else ""),
-        f"{interval[0]:.3f}-{interval[1]:.3f}" if interval else "",
-        f"{spread:.3f}" if spread is not None else "",
-        f"{score['accuracy']:.3f}",
-        f"{score['weighted_f1']:.3f}",
-    ]
-
-
-def legend(seen: list[list[str]]) -> None:
-    """Say what the dagger means, where one stands."""
-    if any(seen):
-        say("† an encoder was trained on this data: no figure of transfer, and left out of means")

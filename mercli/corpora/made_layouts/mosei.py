@@ -12,7 +12,8 @@ from mercli.corpora.made_layouts.plan import SHARES, Csd, Layout, MadeClip, Plan
 EMOTIONS = ("neutral", "joy", "sadness", "anger", "surprise", "disgust", "fear")
 DIMENSIONS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
 SENTIMENT = {"neutral": 0.0, "joy": 2.0, "surprise": 1.0}
-PRESENT = 2.0
+PRESENT, PARTLY = 2.0, 1.0
+NAMES = {"joy": "happy", "sadness": "sad"}
 SEGMENTS = 4
 PAUSE = 0.2
 MOST = 300 * SEGMENTS * 5
@@ -44,7 +45,7 @@ def _plan(said: Sequence[Utterance]) -> Plan:
             start, end = round(time + PAUSE, 3), round(time + PAUSE + one.seconds, 3)
             shots += [Shot(PAUSE, None, "neutral", number), Shot(one.seconds, one.audio, one.face, number)]
             lines.append(f"{video}___{index}___{start}___{end}___{one.text}\n")
-            rows[video].append((start, end, _values(one.emotion)))
+            rows[video].append((start, end, _values(one)))
             time = end
         files[f"Raw/Transcript/Segmented/Combined/{video}.txt"] = "".join(lines)
         whole = (*shots, Shot(PAUSE, None, "neutral", number))
@@ -54,10 +55,14 @@ def _plan(said: Sequence[Utterance]) -> Plan:
     return Plan(files, tuple(clips))
 
 
-def _values(emotion: str) -> tuple[float, ...]:
-    """Return sentiment (-3..3) and the six emotions (0..3): neutral is a row without any."""
-    name = {"joy": "happy", "sadness": "sad"}.get(emotion, emotion)
-    return (SENTIMENT.get(emotion, -2.0), *(PRESENT if name == one else 0.0 for one in DIMENSIONS[1:]))
+def _values(one: Utterance) -> tuple[float, ...]:
+    """Return sentiment (-3..3) and the six emotions (0..3): neutral is a row without any.
+
+    What only some modalities show is there, too, and less so: such rows have several emotions.
+    """
+    shown = {} if one.emotion == "neutral" else dict.fromkeys((one.audio, one.face, one.text), PARTLY)
+    values = {NAMES.get(name, name): value for name, value in {**shown, one.emotion: PRESENT}.items()}
+    return (SENTIMENT.get(one.emotion, -2.0), *(values.get(name, 0.0) for name in DIMENSIONS[1:]))
 
 
 LAYOUT = Layout(EMOTIONS, _who, _plan, most=MOST)

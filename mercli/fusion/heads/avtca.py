@@ -17,7 +17,7 @@ MODALITIES = ("audio", "face")
 Widths = tuple[int, int, int, int]
 
 
-@plugin("heads", "avtca", kinds=("one-of",), modalities=MODALITIES)
+@plugin("heads", "avtca", kinds=("one-of", "many-of", "values"), modalities=MODALITIES)
 def avtca(
     dims: Mapping[str, int],
     scheme: LabelScheme,

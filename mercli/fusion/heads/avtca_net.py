@@ -132,5 +132,6 @@ def face_rows(values: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, 
 
 
 def _lengthened(values: torch.Tensor, valid: torch.Tensor, length: int) -> tuple[torch.Tensor, torch.Tensor]:
-    more = max(length - valid.shape[1], 0)
+    # a graph cannot ask for the longest: it lengthens whatever comes, and what is not real changes nothing
+    more = max(ABSENT.values()) if torch.onnx.is_in_onnx_export() else max(length - valid.shape[1], 0)
     return F.pad(values, (0, 0, 0, more)), F.pad(valid, (0, more))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mercli.contracts import Head
 
 
-@plugin("heads", "context", kinds=("one-of",), wraps="over")
+@plugin("heads", "context", kinds=("one-of", "many-of", "values"), wraps="over")
 def context(
     dims: Mapping[str, int],
     scheme: LabelScheme,
@@ -39,4 +39,7 @@ def context(
     if "wraps" in registry.get("heads", over).facts:
         raise ConfigError(f"head 'context' cannot be over '{over}'", "mer train --head context --set over=concat")
     own = registry.build("heads", over, dims, scheme, options=options or {})
-    return ContextNet(own, dims, len(scheme.names), hidden, layers, dropout, both=direction == "both", who=speakers)
+    return ContextNet(
+        own, dims, len(scheme.names), hidden, layers, dropout,
+        both=direction == "both", who=speakers, kind=scheme.kind,
+    )  # fmt: skip

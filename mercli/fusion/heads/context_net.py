@@ -10,6 +10,7 @@ from torch import nn
 from mercli.contracts import Batch, Head, HeadOutput
 from mercli.fusion.batch import pooled
 from mercli.fusion.losses import cross_entropy
+from mercli.types import SchemeKind
 
 OWN = "own."
 """What the extras of the head inside are called by."""
@@ -34,10 +35,12 @@ class ContextNet(nn.Module):
         *,
         both: bool,
         who: bool,
+        kind: SchemeKind = "one-of",
     ) -> None:
         super().__init__()
-        self.own = own
+        self.own, self.kind = own, kind
         self.modalities = own.modalities
+        self.tables = {f"{OWN}{extra}": names for extra, names in getattr(own, "tables", {}).items()}
         self.both, self.who = both, who
         self.enter = nn.Sequential(
             nn.Linear(sum(dims[m] for m in own.modalities) + len(own.modalities) + classes, hidden),
@@ -51,7 +54,8 @@ class ContextNet(nn.Module):
         """Return logits (B, K); as extras the inner head's, ``own.logits``, and the last layer's attention (B, B)."""
         own = self.own(batch)
         parts = [pooled(batch.values[m], batch.valid[m]) for m in self.modalities]
-        state = self.enter(torch.cat([*parts, batch.present.to(parts[0]), own.logits.log_softmax(-1)], 1))
+        said = own.logits.log_softmax(-1) if self.kind == "one-of" else own.logits
+        state = self.enter(torch.cat([*parts, batch.present.to(parts[0]), said], 1))
         heard, distance, same = relations(batch, both=self.both)
         for layer in self.layers:
             state, attention = layer(state, heard, distance, same)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mercli.contracts import Head
 
 
-@plugin("heads", "gated", kinds=("one-of",))
+@plugin("heads", "gated", kinds=("one-of", "many-of", "values"))
 def gated(
     dims: Mapping[str, int],
     scheme: LabelScheme,

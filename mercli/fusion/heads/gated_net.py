@@ -61,6 +61,7 @@ class GatedNet(nn.Module):
         self.project = nn.ModuleDict({m: _linear(d, d) for m, d in dims.items()})
         self.gates = nn.ModuleDict({f"{x}_{y}": Gate(dims[x], dims[y], width, gate) for x, y in self.pairs})
         self.alone = None if self.pairs else _linear(dims[self.modalities[0]], width)
+        self.tables = {"gates": tuple(f"{x} (1) over {y} (0)" for x, y in self.pairs)}
         flags = len(dims) if presence else 0
         self.join = _linear(max(len(self.pairs), 1) * width + flags, width)
         self.classifier = _linear(width, classes)

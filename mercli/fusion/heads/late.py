@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from mercli.contracts import Head
 
 
-@plugin("heads", "late", kinds=("one-of",))
+@plugin("heads", "late", kinds=("one-of", "many-of", "values"))
 def late(dims: Mapping[str, int], scheme: LabelScheme, *, hidden: int = 0, dropout: float = 0.2) -> Head:
-    """Late fusion: a classifier per modality, pooled log-linearly over those present."""
+    """Late fusion: a classifier per modality, pooled log-linearly over those present (values: averaged)."""
     from mercli.fusion.heads.late_net import LateNet
 
-    return LateNet(dims, len(scheme.names), hidden, dropout)
+    return LateNet(dims, len(scheme.names), hidden, dropout, scheme.kind)

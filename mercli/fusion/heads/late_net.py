@@ -9,23 +9,32 @@ from torch import nn
 
 from mercli.contracts import Batch, HeadOutput
 from mercli.fusion.batch import pooled
-from mercli.fusion.losses import cross_entropy
+from mercli.fusion.losses import TINY, cross_entropy
+from mercli.types import SchemeKind
 
 
 class LateNet(nn.Module):
-    """Log-linear pooling (Genest & Zidek 1986): ``logit = sum_m w_m log p_m(k)`` over the modalities present."""
+    """Log-linear pooling (Genest & Zidek 1986): ``logit = sum_m w_m log p_m(k)`` over the modalities present.
 
-    def __init__(self, dims: Mapping[str, int], classes: int, hidden: int, dropout: float) -> None:
+    Of labels that many may hold it pools log-odds; values are averaged by the same weights.
+    """
+
+    def __init__(
+        self, dims: Mapping[str, int], classes: int, hidden: int, dropout: float, kind: SchemeKind = "one-of"
+    ) -> None:
         super().__init__()
+        self.kind = kind
         self.modalities = tuple(dims)
         self.classifiers = nn.ModuleDict({m: _classifier(d, classes, hidden, dropout) for m, d in dims.items()})
         self.log_weight = nn.Parameter(torch.zeros(len(dims)))
 
     def forward(self, batch: Batch) -> HeadOutput:
-        """Return pooled logits (B, K) and each modality's own log-probabilities as extras (B, M, K)."""
-        alone = [self.classifiers[m](pooled(batch.values[m], batch.valid[m])).log_softmax(-1) for m in self.modalities]
-        stacked = torch.stack(alone, 1)
+        """Return pooled logits (B, K) and what each modality says alone (B, M, K), of classes log-probabilities."""
+        alone = [self.classifiers[m](pooled(batch.values[m], batch.valid[m])) for m in self.modalities]
+        stacked = torch.stack([one.log_softmax(-1) for one in alone] if self.kind == "one-of" else alone, 1)
         weight = self.log_weight.exp() * batch.present.to(stacked.dtype)
+        if self.kind == "values":
+            weight = weight / weight.sum(1, keepdim=True).clamp(min=TINY)
         return HeadOutput((stacked * weight.unsqueeze(-1)).sum(1), {"alone": stacked, "weight": weight})
 
     def loss(self, output: HeadOutput, batch: Batch) -> torch.Tensor:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MODALITIES = ("text", "audio", "face")
 
 
-@plugin("heads", "text-guided", kinds=("one-of",), modalities=MODALITIES)
+@plugin("heads", "text-guided", kinds=("one-of", "many-of", "values"), modalities=MODALITIES)
 def text_guided(
     dims: Mapping[str, int],
     scheme: LabelScheme,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mercli.contracts import Head
 
 
-@plugin("heads", "transformer", kinds=("one-of",))
+@plugin("heads", "transformer", kinds=("one-of", "many-of", "values"))
 def transformer(
     dims: Mapping[str, int],
     scheme: LabelScheme,

@@ -36,7 +36,7 @@ class TransformerNet(nn.Module):
 
     def forward(self, batch: Batch) -> HeadOutput:
         """Return logits (B, K)."""
-        count, width = len(batch.present), len(self.decides)
+        count, width = batch.present.shape[0], len(self.decides)  # a length would be fixed in a traced graph
         device = self.decides.device
         tokens, valid = [self.decides.expand(count, 1, width)], [torch.ones(count, 1, dtype=torch.bool, device=device)]
         for modality in self.modalities:

@@ -80,7 +80,7 @@ class EncoderSet:
         import torch
 
         try:
-            with _autocast(self.precisions[modality], self.device), _threads(encoder, self.device):
+            with _autocast(self.precisions[modality], self.device), threads(encoder, self.device):
                 return encoder.encode(batch)
         except (torch.cuda.OutOfMemoryError, MemoryError):
             if len(batch) == 1:
@@ -100,7 +100,8 @@ def _autocast(precision: str, device: str) -> AbstractContextManager[Any]:
     return torch.autocast(device.partition(":")[0], kind)
 
 
-def _threads(encoder: Encoder, device: str) -> AbstractContextManager[None]:
+def threads(encoder: Encoder, device: str) -> AbstractContextManager[None]:
+    """Give a large network all the threads that this process may have, while inside."""
     return devices.many_threads(device) if is_large(encoder) else nullcontext()
 
 

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from mercli import presets, registry
 from mercli.config import EMBEDDED, Choice, PredictConfig, Recipe
+from mercli.config_tune import OURS, RESNETS
 from mercli.errors import ConfigError
+from mercli.features.hub import STATES
 from mercli.fusion import bundle as bundles
 from mercli.fusion import packed
 from mercli.jobs import checking
@@ -139,13 +141,25 @@ def _of_bundles(names: Any) -> Iterator[Need]:
 
 def _of_tuning(keys: Mapping[str, Any]) -> Iterator[Need]:
     """Yield what fine-tuning begins with: a hub model, or that of the encoder it names; the shipped three with none."""
-    name = keys.get("encoder")
-    if not isinstance(name, str) or name.startswith("torchvision:"):
+    given = keys.get("encoder")
+    if not isinstance(given, str):
         return
+    name, _, begins = given.partition(":") if given.partition(":")[0] in OURS else (given, "", "")
     pins = {key: keys[key] for key in ("revision", "weights") if keys.get(key)}
-    if name in {spec.name for spec in registry.specs("encoders")}:
+    if begins:
+        pins.setdefault("model" if name == "smil-audio" else "weights", begins)
+    if name in RESNETS:
+        if "weights" in pins:
+            yield _of_place(pins["weights"], keys.get("revision"))
+    elif name in {spec.name for spec in registry.specs("encoders")}:
         known = registry.get("encoders", name).options()
         yield from _of_encoder(Choice(name=name, options={k: v for k, v in pins.items() if k in known}))
     else:
-        kind: Kind = "folder" if Path(name).expanduser().is_dir() else "hub"
-        yield Need(kind, name, keys.get("revision"), used_by=("finetune",))
+        yield _of_place(name, keys.get("revision"))
+
+
+def _of_place(name: str, revision: str | None) -> Need:
+    """Return a file or folder by its path, else a model of the hub."""
+    path = Path(name).expanduser()
+    kind: Kind = "folder" if path.is_dir() else "file" if path.suffix in STATES else "hub"
+    return Need(kind, name, revision, used_by=("finetune",))

@@ -19,14 +19,28 @@ def flags(folders: Iterable[str] | None) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for given in folders or ():
-        folder = _folder(Path(given).expanduser())
-        card = _card(folder)
-        key = f"recipe.encoders.{card['modality']}"
+        modality, choice = chosen(given)
+        key = f"recipe.encoders.{modality}"
         if f"{key}.name" in found:
-            raise ConfigError(f"'{given}' is a second encoder of {card['modality']}", "--encoder one of them")
-        found[f"{key}.name"] = card["encoder"]["name"]
-        found[f"{key}.options.{card['encoder']['option']}"] = str(folder)
+            raise ConfigError(f"'{given}' is a second encoder of {modality}", "--encoder one of them")
+        found[f"{key}.name"] = choice["name"]
+        found |= {f"{key}.options.{option}": value for option, value in choice["options"].items()}
     return found
+
+
+def chosen(given: str) -> tuple[str, dict[str, Any]]:
+    """Return the modality of a tuned encoder, and its plugin with the option that names its folder.
+
+    Raises ``DataError`` for a folder that holds none.
+    """
+    folder, card = opened(given)
+    return card["modality"], {"name": card["encoder"]["name"], "options": {card["encoder"]["option"]: str(folder)}}
+
+
+def opened(given: str) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a tuned encoder, named itself or by its run, and its card; raises ``DataError``."""
+    folder = _folder(Path(given).expanduser())
+    return folder, _card(folder)
 
 
 def _folder(given: Path) -> Path:

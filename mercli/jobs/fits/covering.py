@@ -9,6 +9,9 @@ from mercli import log
 from mercli.errors import DataError
 from mercli.jobs.fits.dataset import Data
 
+Part = tuple[str, str | None]
+"""A split of a corpus; ``None`` is all of it."""
+
 
 def tell(data: Data) -> None:
     """Log how many labelled segments of each corpus have each modality; raise ``DataError`` for one that none has."""
@@ -44,8 +47,29 @@ def check_tests(rounds: Iterable[Data]) -> None:
             check_classes(data, [(each, "train") for each in data.corpora], [(name, "test")])
 
 
-def check_classes(data: Data, learn: Sequence[tuple[str, str | None]], ask: Sequence[tuple[str, str | None]]) -> None:
-    """Raise ``DataError`` where what is asked has none of the classes that are learned."""
+def check_parts(data: Data, learn: Sequence[Part], choose: Sequence[Part]) -> None:
+    """Raise ``DataError`` where a part to learn from or to choose by is empty, or teaches nothing."""
+    for name, split in (*learn, *choose):
+        if not data.corpora[name].rows(split):
+            raise DataError(f"corpus '{name}' has no {split} split", "mer prepare ... --split speaker:0.8/0.1/0.1")
+    taught = _classes(data, learn)
+    if len(taught) < 2:
+        told = f"class only: '{_listed(data, taught)}'" if data.scheme.kind == "one-of" else f"{data.scheme.name} only"
+        raise DataError(f"the training part has one {told}")
+    check_classes(data, learn, choose)
+
+
+def check_asked(data: Data, learn: Sequence[Part], ask: Part) -> None:
+    """Raise ``DataError`` where a part has no segment with what is learned: none of its modalities, or its classes."""
+    if not data.corpora[ask[0]].rows(ask[1]):
+        raise DataError(f"no segment of {_named([ask])} has {' or '.join(data.dims)}, which the others teach")
+    check_classes(data, learn, [ask])
+
+
+def check_classes(data: Data, learn: Sequence[Part], ask: Sequence[Part]) -> None:
+    """Raise ``DataError`` where what is asked has none of the classes that are learned, if they are classes."""
+    if data.scheme.kind != "one-of":
+        return
     known, asked = _classes(data, learn), _classes(data, ask)
     if known and asked and not known & asked:
         raise DataError(
@@ -55,13 +79,13 @@ def check_classes(data: Data, learn: Sequence[tuple[str, str | None]], ask: Sequ
         )
 
 
-def _classes(data: Data, parts: Iterable[tuple[str, str | None]]) -> set[int]:
+def _classes(data: Data, parts: Iterable[Part]) -> set[Any]:
     return {data.corpora[name].targets[row] for name, split in parts for row in data.corpora[name].rows(split)}
 
 
-def _named(parts: Iterable[tuple[str, str | None]]) -> str:
+def _named(parts: Iterable[Part]) -> str:
     return ", ".join(f"'{name}' ({split or 'all'})" for name, split in parts)
 
 
-def _listed(data: Data, classes: set[int]) -> str:
+def _listed(data: Data, classes: set[Any]) -> str:
     return ", ".join(data.scheme.names[index] for index in sorted(classes))

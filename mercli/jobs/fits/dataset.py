@@ -21,7 +21,9 @@ from mercli.fusion.batch import Examples
 from mercli.fusion.calibration import log_frequencies
 from mercli.jobs.extract import stores
 from mercli.jobs.features import encoding, stored_precision
-from mercli.labels import CANONICAL, POLICIES, UNDECIDED, VARIANTS, is_canonical, narrowed, scheme_of
+from mercli.jobs.fits import kinds
+from mercli.jobs.fits.labelling import Target, common_scheme, policy_of, schemes, target_in
+from mercli.labels import is_canonical, narrowed
 from mercli.types import MODALITIES, FeatureBundle, LabelScheme, Segment
 
 NOTHING: Mapping[str, str] = {}
@@ -30,7 +32,7 @@ NOTHING: Mapping[str, str] = {}
 
 @dataclass(eq=False)
 class CorpusData:
-    """One corpus's usable segments, their features and class indices, by split.
+    """One corpus's usable segments, their features and targets, by split.
 
     Of ``featured`` labelled segments that have any feature ``having`` counts those of each modality; ``incomplete`` of
     them lack one, and were left out where every one is required.
@@ -41,7 +43,7 @@ class CorpusData:
     card: Mapping[str, Any]
     segments: list[Segment] = field(default_factory=list)
     bundles: list[FeatureBundle] = field(default_factory=list)
-    targets: list[int] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     without_features: int = 0
     featured: int = 0
@@ -64,7 +66,7 @@ class CorpusData:
     def log_prior(self, classes: int) -> np.ndarray:
         """Return the log class frequencies (K,) of the training split (of everything where there is none)."""
         rows = self.rows("train") or self.rows(None)
-        return log_frequencies(np.asarray([self.targets[i] for i in rows]), classes)
+        return log_frequencies(np.asarray([self.targets[i] for i in rows], np.int64), classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,24 +82,46 @@ class Data:
     precision: str = "fp32"
 
     def examples(self, parts: Sequence[tuple[str, str | None]], *, prior: bool = True, talk: bool = False) -> Examples:
-        """Return the examples of (corpus, split) parts; each carries its own corpus's log-prior.
+        """Return the examples of (corpus, split) parts; each carries its own corpus's log-prior, if of classes.
 
         ``talk``: with their dialogues, of which each part holds its own segments alone.
         """
         bundles: list[FeatureBundle] = []
-        targets: list[int] = []
+        targets: list[Target] = []
         names: list[str] = []
         priors = []
+        classes = self.scheme.kind == "one-of"
         for name, split in parts:
             corpus = self.corpora[name]
             rows = corpus.rows(split)
             bundles += [corpus.bundles[i] for i in rows]
             targets += [corpus.targets[i] for i in rows]
             names += [name] * len(rows)
-            priors += [corpus.log_prior(len(self.scheme.names))] * len(rows)
+            priors += [corpus.log_prior(len(self.scheme.names))] * len(rows) if classes else []
         table = np.asarray(priors, np.float32) if prior and priors else None
         said = dialogues.talk(zip(names, self.segments(parts), strict=True)) if talk else None
-        return Examples(bundles, tuple(self.dims), np.asarray(targets, np.int64), names, table, said)
+        given = np.asarray(targets, np.int64) if classes else np.asarray(targets, np.float32).reshape(len(targets), -1)
+        return Examples(bundles, tuple(self.dims), given, names, table, said)
+
+    def taught(self, learn: Sequence[tuple[str, str | None]]) -> tuple[str, ...]:
+        """Return the modalities that a segment of these (corpus, split) parts has."""
+        having = [
+            self.corpora[name].bundles[i].features for name, split in learn for i in self.corpora[name].rows(split)
+        ]
+        return tuple(m for m in self.dims if any(features.get(m) is not None for features in having))
+
+    def of(self, modalities: Sequence[str]) -> Data:
+        """Return the data of these modalities alone, without the segments that have none of them."""
+        if len(modalities) == len(self.dims):
+            return self
+        corpora = {}
+        for name, corpus in self.corpora.items():
+            having = [any(b.features.get(m) is not None for m in modalities) for b in corpus.bundles]
+            corpora[name] = corpus.only([i for i, some in enumerate(having) if some])
+        keys = {m: self.keys[m] for m in modalities}
+        dims = {m: self.dims[m] for m in modalities}
+        trained_on = {m: uses for m, uses in self.trained_on.items() if m in modalities}
+        return replace(self, corpora=corpora, keys=keys, dims=dims, trained_on=trained_on)
 
     def without_texts_of(self, name: str) -> tuple[Data, dict[str, int]]:
         """Return the data whose other corpora lack every text of >= 5 words that corpus ``name`` has, and how many.
@@ -135,8 +159,9 @@ def load(config: FitConfig) -> Data:
     if len(set(config.corpora)) < len(config.corpora):
         raise ConfigError(f"a corpus is named twice: {', '.join(config.corpora)}")
     held = [manifest.load(Path(config.data), name) for name in config.corpora]
-    scheme = common_scheme(held)
+    scheme = common_scheme(held, config.scheme)
     scheme = narrowed(scheme, config.classes) if config.classes else scheme
+    kinds.check(config, scheme)
     # nothing is encoded here: a precision that this machine has no arithmetic for can be read
     built = encoding.build(config.recipe.model_copy(update={"precision": "fp32"}), config.modalities)
     encoders = stored_precision.of_store(config.recipe, built, held)
@@ -152,45 +177,17 @@ def load(config: FitConfig) -> Data:
     )
 
 
-def common_scheme(held: Sequence[manifest.Manifest]) -> LabelScheme:
-    """Return the seven canonical classes if every corpus has labels among them, else the one corpus's own."""
-    if len(held) == 1 and not _known(held[0]):
-        return held[0].scheme
-    mapped = [m.label_map is not None and any(m.label_map.table.values()) for m in held]
-    if all(mapped):
-        return scheme_of([m.label_map for m in held if m.label_map])
-    names = ", ".join(m.name for m, fits in zip(held, mapped, strict=True) if not fits)
-    raise DataError(f"no label of {names} fits the scheme '{CANONICAL.name}'", "train on one such corpus alone")
-
-
-def policy_of(held: Sequence[manifest.Manifest]) -> str:
-    """Return the policy of the corpora's labels; where they differ, each with its corpora."""
-    named: dict[str, list[str]] = {}
-    for one in held:
-        named.setdefault(str(one.card.get("policy", CANONICAL.name)), []).append(one.name)
-    if len(named) == 1:
-        return next(iter(named))
-    return "; ".join(f"{policy} ({', '.join(names)})" for policy, names in named.items())
-
-
-def _known(held: manifest.Manifest) -> bool:
-    """Tell whether every label is a canonical class, one that a named policy speaks of, or no class at all."""
-    table = held.label_map.table if held.label_map else {}
-    return bool(table) and all(
-        to or label.strip().lower() in (*POLICIES, *VARIANTS, *UNDECIDED) for label, to in table.items()
-    )
-
-
 def _corpus(
     config: FitConfig, held: manifest.Manifest, scheme: LabelScheme, encoders: encoding.EncoderSet
 ) -> CorpusData:
     own = stores(held, encoders)
-    corpus = CorpusData(held.name, identity(held), held.card)
+    corpus, labelled = CorpusData(held.name, identity(held), held.card), False
     for segment in held.segments():
-        label = label_in(segment, held, scheme)
-        if label is None:
-            corpus.dropped[str(segment.labels.get(held.scheme.name))] += 1
+        target = target_in(segment, held, scheme)
+        if isinstance(target, str):
+            corpus.dropped[target] += 1
             continue
+        labelled = True
         features = {m: store.get(segment.id) for m, store in own.items()}
         if not any(features.values()):
             corpus.without_features += 1
@@ -205,10 +202,15 @@ def _corpus(
         corpus.segments.append(segment)
         trust = own["text"].trust(segment.id) if "text" in own else None
         corpus.bundles.append(FeatureBundle(segment.id, Stored(own, segment.id), missing or NOTHING, trust))
-        corpus.targets.append(scheme.names.index(label))
+        corpus.targets.append(target)
     for store in own.values():
         store.prints = None  # what is open is current; a million fingerprints are not kept for it
     if not corpus.segments:
+        if not labelled:
+            raise DataError(
+                f"no segment of '{held.name}' has a label of the scheme '{scheme.name}'",
+                next((f"--scheme {name}" for name in schemes(held) if name != scheme.name), None),
+            )
         if corpus.incomplete:
             raise DataError(f"no segment of '{held.name}' has all of {', '.join(own)}", "--require any")
         _refuse_extracted(held, own)
@@ -238,15 +240,6 @@ def identity(held: manifest.Manifest) -> str:
     return str(held.card.get("identity") or (held.name if reader in ("folder", "csv") else reader))
 
 
-def label_in(segment: Segment, held: manifest.Manifest, scheme: LabelScheme) -> str | None:
-    """Return a segment's class in a scheme, ``None`` where its label is of none."""
-    raw = segment.labels.get(held.scheme.name)
-    if raw is None:
-        return None
-    mapped = held.label_map.table.get(str(raw)) if is_canonical(scheme) and held.label_map else str(raw)
-    return mapped if mapped in scheme.names else None
-
-
 def _recipe_flags(config: FitConfig) -> str:
     """Return the flags with which ``mer extract`` makes features by the recipe of this config."""
     flags = []
@@ -261,7 +254,9 @@ def _recipe_flags(config: FitConfig) -> str:
     recipe = config.recipe
     given = {"face": recipe.face, "transcriber.name": recipe.transcriber.name, "precision": recipe.precision}
     flags += [f"recipe.{name}={value}" for name, value in given.items() if value != plain[name]]
-    return "".join(f" --set {shlex.quote(flag)}" for flag in flags)
+    few = f" --modalities {' '.join(config.modalities)}" if len(config.modalities) < len(MODALITIES) else ""
+    place = "" if config.data == FitConfig.model_fields["data"].default else f" --data {shlex.quote(config.data)}"
+    return few + "".join(f" --set {shlex.quote(flag)}" for flag in flags) + place
 
 
 def _spelt(value: Any) -> str:

@@ -15,23 +15,24 @@ from mercli import __version__, log, registry
 from mercli.config import FitConfig
 from mercli.contracts import Batch
 from mercli.engines.devices import resolve
-from mercli.errors import ConfigError, DataError
+from mercli.errors import ConfigError
 from mercli.fusion import bundle as bundles
-from mercli.fusion import conditions, dialogues, loop
+from mercli.fusion import conditions, dialogues, loop, readout
 from mercli.fusion.batch import Examples, Statistics, statistics
-from mercli.fusion.calibration import temperature, uniform
 from mercli.fusion.checkpoint import Checkpoint, fingerprint
-from mercli.fusion.source import source
+from mercli.fusion.losses import positive_weights
+from mercli.fusion.source import Source, source
 from mercli.fusion.training import Epoch
 from mercli.jobs.fits import covering
 from mercli.jobs.fits.dataset import Data
-from mercli.jobs.fits.planning import adjusts, balances, held_prior, schedule
+from mercli.jobs.fits.lessons import TEACHER, Lesson
+from mercli.jobs.fits.planning import adjusts, balances, evens, held_prior, schedule
 from mercli.jobs.fits.resuming import Place
 from mercli.jobs.fits.watching import watched
-from mercli.results import metrics, stats
-from mercli.types import Prediction, Segment
+from mercli.results import scored
+from mercli.types import LabelScheme, Prediction, Segment
 
-Part = tuple[str, str | None]
+Part = covering.Part
 
 
 @dataclass(eq=False)
@@ -40,7 +41,7 @@ class Fitted:
 
     head: Any
     stats: Statistics
-    temperature: float
+    temperature: readout.Temperature
     epochs: list[Epoch]
     device: str
     held_prior: tuple[float, ...] = ()
@@ -48,7 +49,7 @@ class Fitted:
     def log_probabilities(
         self, data: Data, parts: Sequence[Part], drop: str | None = None, seed: int = 0
     ) -> NDArray[np.float64]:
-        """Return calibrated uniform-prior log-probabilities (N, K) of the segments of these parts.
+        """Return the calibrated numbers (N, K) of ``readout`` for the segments of these parts.
 
         ``drop``: a condition as ``audio=zeros``; ``seed`` is that of its noise.
         """
@@ -56,11 +57,18 @@ class Fitted:
         held = source(data.examples(parts, prior=False, talk=asked), self.stats, data.dims, self.device)
         change = None if drop is None else _condition(drop, data, seed)
         logits = loop.predict(self.head, held, change).double().cpu().numpy()
-        return uniform(logits, self.temperature, self.held_prior)
+        return readout.calibrated(logits, data.scheme, self.temperature, self.held_prior)
 
     def on_cpu(self) -> Fitted:
         """Return it for another process, which may see no device of this one."""
         return replace(self, head=self.head.cpu(), device="cpu")
+
+
+def of_bundle(bundle: bundles.Bundle) -> Fitted:
+    """Return a bundle's head as it left its training."""
+    card = bundle.card
+    calibration = card.temperatures or card.temperature
+    return Fitted(bundle.head, bundle.stats, calibration, [], "cpu", tuple(card.held_prior))
 
 
 def _condition(drop: str, data: Data, seed: int) -> Callable[[Batch], Batch]:
@@ -77,17 +85,17 @@ def fit(
     dev: Sequence[Part],
     seed: int,
     place: Place | None = None,
+    lesson: Lesson | None = None,
 ) -> Fitted:
     """Train a head on ``train``, choose its epoch and temperature on ``dev``; raises ``DataError`` for empty parts.
 
-    With a ``place`` the training is kept there while it runs, and goes on from what lies there.
+    With a ``place`` the training is kept there while it runs, and goes on from what lies there. ``lesson``: what a
+    teacher says of training segments.
     """
     import torch
 
     device = resolve(config.device)
-    for name, split in (*train, *dev):
-        if not data.corpora[name].rows(split):
-            raise DataError(f"corpus '{name}' has no {split} split", "mer prepare ... --split speaker:0.8/0.1/0.1")
+    covering.check_parts(data, train, dev)
     learned = _learned(config, data, train)
     torch.manual_seed(seed)
     widths = learned.widths(data.dims)
@@ -95,23 +103,47 @@ def fit(
     asked = dialogues.asks(head)
     learn = data.examples(train, prior=adjusts(config), talk=asked)
     choose = data.examples(dev, prior=adjusts(config), talk=asked)
-    if len(set(learn.targets.tolist())) < 2:
-        raise DataError(f"the training part has one class only: '{data.scheme.names[learn.targets[0]]}'")
-    covering.check_classes(data, train, dev)
     if asked:
         _check_dialogues(config, learn)
-    plan = schedule(config, torch.from_numpy(learn.targets).to(device), len(data.scheme.names), seed)
+    plan = schedule(config, torch.from_numpy(learn.targets).to(device), data.scheme, seed)
+    if lesson is not None:
+        prior = None if balances(config) else data.examples(train).log_prior
+        learn = replace(learn, soft=lesson.rows([bundle.segment_id for bundle in learn.bundles], prior))
+        plan = replace(plan, distill=lesson.how)
     held = source(choose, learned, data.dims, device)
     identity = fingerprint(learn, choose, learned)
     kept = None if place is None else Checkpoint(place.checkpoint, config.checkpoint, identity)
     told = loop.fit(head, source(learn, learned, data.dims, device), held, plan, kept)
     epochs = list(watched(told, place.tensorboard) if place and config.tensorboard else told)
+    return calibrated(config, data, dev, learn, held, head, epochs)
+
+
+def calibrated(
+    config: FitConfig,
+    data: Data,
+    dev: Sequence[Part],
+    learn: Examples,
+    held: Source,
+    head: Any,
+    epochs: list[Epoch],
+) -> Fitted:
+    """Return a head that has learned from ``learn`` with the temperature of ``dev``, whose segments are ``held``."""
     logits = loop.predict(head, held).double().cpu().numpy()
-    prior = data.examples(dev).log_prior if balances(config) else None
-    offset = 0.0 if prior is None else prior.astype(np.float64)
+    offset = _offset(config, data, dev, learn)
     # logits of a training that nothing balanced hold its frequencies, which answers must not
-    own = held_prior(config, learn, len(data.scheme.names))
-    return Fitted(head, learned, temperature(logits, choose.targets, offset), epochs, device, own)
+    own = held_prior(config, learn, len(data.scheme.names)) if data.scheme.kind == "one-of" else ()
+    found = readout.temperature(logits, held.examples.targets, data.scheme, offset)
+    return Fitted(head, held.stats, found, epochs, held.device, own)
+
+
+def _offset(config: FitConfig, data: Data, dev: Sequence[Part], learn: Examples) -> NDArray[np.float64] | float:
+    """Return what balancing took off the logits: each dev corpus's log-priors (N, K), or the labels' log-odds (K,)."""
+    import torch
+
+    if data.scheme.kind == "many-of" and evens(config):
+        return -np.log(positive_weights(torch.from_numpy(learn.targets)).double().numpy())
+    prior = data.examples(dev).log_prior if balances(config) else None
+    return 0.0 if prior is None else prior.astype(np.float64)
 
 
 def _check_dialogues(config: FitConfig, learn: Examples) -> None:
@@ -150,20 +182,20 @@ def predictions(
 ) -> Iterator[Prediction]:
     """Yield one prediction per segment of ``parts``, with its target."""
     examples = data.examples(parts)
-    names = data.scheme.names
+    scheme = data.scheme
     for segment, features, target, row in zip(
-        data.segments(parts), examples.bundles, examples.targets, np.exp(log_p), strict=True
+        data.segments(parts), examples.bundles, examples.targets, readout.shown(log_p, scheme), strict=True
     ):
         yield Prediction(
             id=segment.id,
             clip=segment.clip_id,
             start=segment.start,
             end=segment.end,
-            scheme=data.scheme.name,
-            scores={name: round(float(p), 6) for name, p in zip(names, row, strict=True)},
-            label=names[int(row.argmax())],
+            scheme=scheme.name,
+            scores=_named(scheme, row),
+            label=readout.label(row, scheme),
             run=run,
-            target=names[int(target)],
+            target=scheme.names[int(target)] if scheme.kind == "one-of" else _named(scheme, target),
             fold=fold,
             cluster=cluster(segment),
             modalities=tuple(m for m in examples.modalities if features.features.get(m) is not None),
@@ -171,7 +203,12 @@ def predictions(
             text=segment.text,
             text_source=segment.text_source,
             text_trust=features.text_trust,
+            kind=scheme.kind,
         )
+
+
+def _named(scheme: LabelScheme, row: NDArray[Any]) -> dict[str, float]:
+    return {name: round(float(value), 6) for name, value in zip(scheme.names, row, strict=True)}
 
 
 def cluster(segment: Segment) -> str:
@@ -181,26 +218,10 @@ def cluster(segment: Segment) -> str:
 
 def score(data: Data, parts: Sequence[Part], log_p: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
     """Return the metrics of one part over seeds: mean, spread, and the interval clustered by speaker."""
-    classes = len(data.scheme.names)
-    targets = data.examples(parts).targets
     # corpora number their speakers alike: the one's 03 is not the other's
     clusters = [f"{part[0]}/{cluster(segment)}" for part in parts for segment in data.segments([part])]
-    guesses = [p.argmax(1) for p in log_p]
-    each = [metrics.uar(targets, guess, classes) for guess in guesses]
-    low, high = stats.clustered_interval(
-        metrics.uar_of, np.tile(targets, len(guesses)), np.concatenate(guesses), clusters * len(guesses), classes
-    )
-    return {
-        **metrics.summary(targets, guesses[0], data.scheme.names),
-        "uar": float(np.mean(each)),
-        "uar_seeds": each,
-        "uar_spread": float(np.std(each, ddof=1)) if len(each) > 1 else None,
-        "uar_interval": None if np.isnan(low) else [low, high],
-        "accuracy": float(np.mean([metrics.accuracy(targets, g) for g in guesses])),
-        "weighted_f1": float(np.mean([metrics.weighted_f1(targets, g, classes) for g in guesses])),
-        "macro_f1": float(np.mean([metrics.macro_f1(targets, g, classes) for g in guesses])),
-        "clusters": len(set(clusters)),
-    }
+    answers = log_p if data.scheme.kind == "one-of" else [readout.shown(p, data.scheme) for p in log_p]
+    return scored.score(data.scheme, data.examples(parts).targets, answers, clusters)
 
 
 def seen(data: Data, corpus: str, split: str | None) -> list[str]:
@@ -215,9 +236,7 @@ def seen(data: Data, corpus: str, split: str | None) -> list[str]:
 
 def save(folder: Path, config: FitConfig, data: Data, fitted: Fitted, train: Sequence[Part], facts: Any) -> None:
     """Write the bundle of a fitted head, with its card; it is named by what it is, so that twice is the same bytes."""
-    classes = len(data.scheme.names)
-    priors = {name: np.exp(corpus.log_prior(classes)).tolist() for name, corpus in data.corpora.items()}
-    used = {name: priors[name] for name, _ in train}
+    used = _priors(data, [name for name, _ in train])
     card = bundles.BundleCard(
         name=f"{config.head.name}-on-{'+'.join(name for name, _ in train)}",
         scheme=data.scheme,
@@ -230,13 +249,26 @@ def save(folder: Path, config: FitConfig, data: Data, fitted: Fitted, train: Seq
             "version": registry.get("heads", config.head.name).version,
             "options": config.head.options,
         },
-        temperature=fitted.temperature,
-        priors={"train": np.mean(list(used.values()), 0).tolist(), **used},
-        trained_on=[{"corpus": name, "split": split or "all"} for name, split in train],
+        temperature=1.0 if isinstance(fitted.temperature, tuple) else fitted.temperature,
+        temperatures=fitted.temperature if isinstance(fitted.temperature, tuple) else (),
+        priors={"train": np.mean(list(used.values()), 0).tolist(), **used} if used else {},
+        trained_on=[*({"corpus": name, "split": split or "all"} for name, split in train), *_taught(data)],
         facts={"mercli": __version__, **facts},
         held_prior=fitted.held_prior,
     )
     bundles.save(folder, card, fitted.head, fitted.stats, _readme(card, facts))
+
+
+def _taught(data: Data) -> list[dict[str, Any]]:
+    """Return what a teacher of the head has seen."""
+    return [asdict(use) for use in data.trained_on.get(TEACHER, ())]
+
+
+def _priors(data: Data, corpora: Sequence[str]) -> dict[str, list[float]]:
+    """Return the class frequencies of these corpora, none where labels are no classes."""
+    if data.scheme.kind != "one-of":
+        return {}
+    return {name: np.exp(data.corpora[name].log_prior(len(data.scheme.names))).tolist() for name in corpora}
 
 
 def _readme(card: bundles.BundleCard, facts: Any) -> str:

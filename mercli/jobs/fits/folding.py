@@ -58,8 +58,11 @@ def _drawn(corpus: CorpusData, group: str, count: int, seed: int) -> Folds:
     order = sorted(sizes)
     random.Random(seed).shuffle(order)  # noqa: S311 - a fold is not a secret
     tested: list[list[str]] = [[] for _ in range(count)]
+    held = [0] * count
     for one in sorted(order, key=lambda one: -sizes[one]):
-        min(tested, key=lambda groups: sum(sizes[own] for own in groups)).append(one)
+        fewest = held.index(min(held))
+        tested[fewest].append(one)
+        held[fewest] += sizes[one]
     folds = tuple({"test": tuple(sorted(groups))} for groups in tested)
     return Folds(group, folds)  # type: ignore[arg-type]  # one of GROUPS
 

@@ -17,16 +17,24 @@ from mercli.fusion.calibration import log_frequencies
 from mercli.fusion.sampling import drawn
 from mercli.fusion.source import numbered, source
 from mercli.fusion.training import Schedule
+from mercli.jobs.fits import kinds
 from mercli.jobs.fits.dataset import Data
+from mercli.labels import FIGURES
+from mercli.types import LabelScheme
 
 
-def ready(config: FitConfig, heads: Iterable[str]) -> None:
-    """Raise ``MerError`` where a device, its precision, a head or its option is not there, before a run is made."""
+def ready(config: FitConfig, heads: Iterable[str], scheme: LabelScheme) -> None:
+    """Raise ``MerError`` where a device, its precision, a head or its option is not there, before a run is made.
+
+    Or where a head is not for labels of the scheme's kind.
+    """
     device = resolve(config.device)
     if config.precision != "auto":
         precision(config.precision, device)
     for head in heads:
-        whole_options(head, config.head.options if head == config.head.name else {})
+        options = config.head.options if head == config.head.name else {}
+        whole_options(head, options)
+        kinds.check_head(head, options, scheme)
 
 
 def adjusts(config: FitConfig) -> bool:
@@ -57,9 +65,14 @@ def held_prior(config: FitConfig, learn: Examples, classes: int) -> tuple[float,
     return tuple(map(float, np.exp(log_frequencies(learn.targets[order.numpy()], classes))))
 
 
-def schedule(config: FitConfig, targets: Any, classes: int, seed: int) -> Schedule:
-    """Return what the loop is told by a config; ``targets``: the training items' class indices (N,), a tensor."""
-    objective = losses.objective(config.loss, targets, classes)
+def evens(config: FitConfig) -> bool:
+    """Tell whether labels that many may hold are weighted to even odds."""
+    return config.loss.class_weights == "balanced" or config.loss.adjust_prior is not False
+
+
+def schedule(config: FitConfig, targets: Any, scheme: LabelScheme, seed: int) -> Schedule:
+    """Return what the loop is told by a config; ``targets``: those of the training items, a tensor (N,) or (N, K)."""
+    objective = losses.penalty(scheme, config.loss, targets, balanced=evens(config))
     return Schedule(
         config.epochs,
         config.patience,
@@ -73,20 +86,22 @@ def schedule(config: FitConfig, targets: Any, classes: int, seed: int) -> Schedu
         objective,
         config.accumulate,
         config.clip,
-        config.monitor,
+        config.monitor or FIGURES[scheme.kind][0],  # type: ignore[arg-type]  # each is a monitor
         config.sampler,
         config.dropout_kind,
         config.oversample,
         config.mixup,
         config.curriculum,
         config.precision if config.precision != "auto" else "fp32",
+        scheme,
     )
 
 
-def precisions(data: Data, heads: Mapping[str, FitConfig]) -> dict[str, str]:
+def precisions(data: Mapping[str, Data], heads: Mapping[str, FitConfig]) -> dict[str, str]:
     """Return the precision that each of these heads is trained at; ``auto`` is tried on the first training batch."""
     return {
-        name: config.precision if config.precision != "auto" else _tried(config, data) for name, config in heads.items()
+        name: config.precision if config.precision != "auto" else _tried(config, data[name])
+        for name, config in heads.items()
     }
 
 
@@ -103,5 +118,5 @@ def _tried(config: FitConfig, data: Data) -> str:
     head = registry.build("heads", config.head.name, widths, data.scheme, options=config.head.options).to(device)
     learn = data.examples(train, talk=dialogues.asks(head))
     first = learn.subset(np.arange(min(config.batch, len(learn))))
-    plan = schedule(config, torch.from_numpy(first.targets).to(device), len(data.scheme.names), config.seed)
+    plan = schedule(config, torch.from_numpy(first.targets).to(device), data.scheme, config.seed)
     return settled("auto", head, source(first, learned, data.dims, device), plan)

@@ -80,13 +80,13 @@ def _differences(
 
 
 @contextmanager
-def running(config: FitConfig, name: str, resume: Path | None) -> Iterator[Path]:
-    """Give the folder of a new run, or of the one that is resumed, and log into it.
+def running(config: FitConfig, name: str, resume: Path | None, begun: Path | None = None) -> Iterator[Path]:
+    """Give the folder of a new run (one that is ``begun`` already), or of the one that is resumed, and log into it.
 
     How to go on with a run that is stopped is said at its start and where Ctrl-C stops it; a complete one keeps no
     checkpoints.
     """
-    run = resume or rundir.create(Path(config.runs), name, config.model_dump())
+    run = resume or begun or rundir.create(Path(config.runs), name, config.model_dump())
     if resume:
         rundir.note(run, resumed=[*rundir.noted(run).get("resumed", ()), rundir.provenance()])
     command = _command(config.command, run)
@@ -100,8 +100,11 @@ def running(config: FitConfig, name: str, resume: Path | None) -> Iterator[Path]
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
 
 
-def settled(run: Path, data: Data, heads: Mapping[str, F]) -> dict[str, F]:
-    """Return the configs by head with their precision settled once for a run, whose ``run.json`` tells it."""
+def settled(run: Path, data: Mapping[str, Data], heads: Mapping[str, F]) -> dict[str, F]:
+    """Return the configs by head with their precision settled once for a run, whose ``run.json`` tells it.
+
+    ``data``: what each of them learns from.
+    """
     told = rundir.noted(run).get("precision")
     if told is None:
         told = planning.precisions(data, heads)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mercli.config import Choice, LocoConfig
-from mercli.errors import DataError
+from mercli.config import LocoConfig
 from mercli.fusion.calibration import with_prior
-from mercli.jobs.fits import dataset, fitting
-from mercli.jobs.fits.resuming import Place
-from mercli.log import logger
+from mercli.jobs.fits import dataset, fitting, rounds, systems
 from mercli.results import metrics, shift
 
 MOST = 2000
@@ -23,8 +19,10 @@ MOST = 2000
 
 def beside(data: dataset.Data, part: fitting.Part, log_p: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
     """Return, as means over seeds: top-2 accuracy, UAR among the corpus's own classes, and the figures under the prior
-    that is estimated from the unlabelled part (Saerens et al. 2002).
+    that is estimated from the unlabelled part (Saerens et al. 2002); nothing where labels are no classes.
     """
+    if data.scheme.kind != "one-of":
+        return {}
     targets = data.examples([part]).targets
     classes = len(data.scheme.names)
     own = np.unique(targets)
@@ -45,61 +43,66 @@ def beside(data: dataset.Data, part: fitting.Part, log_p: Sequence[NDArray[np.fl
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
-def with_head(config: LocoConfig, head: str) -> LocoConfig:
-    """Return the config for one of its heads; options belong to the head that the config names itself."""
-    return config if head == config.head.name else config.model_copy(update={"head": Choice(name=head)})
+def others(
+    data: dataset.Data, tests: Sequence[fitting.Part], outcomes: Sequence[rounds.Outcome]
+) -> dict[str, Any] | None:
+    """Return the scores on the training corpora's test splits: of those that no encoder has seen, if there are such.
 
-
-def matrix(run: Path, heads: Mapping[str, LocoConfig], data: dataset.Data) -> list[dict[str, Any]]:
-    """Return, per head, the scores of every corpus by models trained on one: trained on, tested on, score.
-
-    Texts that the tested corpus has too leave the training side, as in the folds. A corpus that lacks a modality, or a
-    split, is told and has no row.
+    ``corpora`` are those that are scored, ``seen_by`` the encoders' modalities by each that they have seen. Nothing
+    where no training corpus has a test split.
     """
-    cells = []
-    for head, own in heads.items():
-        for name in own.corpora:
-            try:
-                whole = fits(run, own, data, [name], f"{head}/on-{name}")
-            except DataError as fault:  # the unit boundary: a corpus that lacks a modality spares the others
-                logger.warning("matrix: nothing is learned from %s alone: %s", name, fault.message)
-                continue
-            for other in own.corpora:
-                split = "test" if data.corpora[other].rows("test") else None
-                if other == name and split is None:
-                    continue  # its own training data are no test
-                apart, left_out = data.without_texts_of(other)
-                made = fits(run, own, apart, [name], f"{head}/on-{name}-for-{other}") if left_out.get(name) else whole
-                part: fitting.Part = (other, split)
-                found = fitting.score(data, [part], [fit.log_probabilities(data, [part]) for fit in made])
-                where = {"head": head, "trained_on": name, "tested_on": other, "split": split or "all"}
-                cells.append({**where, "seen_by": fitting.seen(data, other, split if other == name else None), **found})
-    return cells
+    seen = {name: by for name, split in tests if (by := fitting.seen(data, name, split))}
+    tests = [part for part in tests if data.segments([part])]
+    scored = [part for part in tests if part[0] not in seen] or tests
+    if not scored:
+        return None
+    log_p = [np.concatenate([outcome.log_p[part] for part in scored]) for outcome in outcomes]
+    return {**fitting.score(data, scored, log_p), "corpora": [name for name, _ in scored], "seen_by": seen}
 
 
-def fits(run: Path, config: LocoConfig, data: dataset.Data, corpora: Sequence[str], name: str) -> list[fitting.Fitted]:
-    """Return a fit per seed on the train splits of these corpora, kept in the run under ``name``."""
-    learn: list[fitting.Part] = [(corpus, "train") for corpus in corpora]
-    choose: list[fitting.Part] = [(corpus, "dev") for corpus in corpora]
-    return [
-        fitting.fit(config, data, learn, choose, seed, Place(run, f"{name}/seed-{seed}"))
-        for seed in range(config.seed, config.seed + config.seeds)
-    ]
+def cells(config: LocoConfig, outcomes: Sequence[rounds.Outcome]) -> Iterator[dict[str, Any]]:
+    """Yield the scores of the models of one corpus alone, one for each part that they were asked."""
+    task = outcomes[0].task
+    data = rounds.given(config, task.learn, task.apart)[0]
+    for part in task.asks:
+        name, split = part
+        yield {
+            "head": task.system,
+            "encoder": systems.parts(task.system)[1],
+            "trained_on": task.learn[0],
+            "tested_on": name,
+            "split": split or "all",
+            "modalities": list(data.dims),
+            "seen_by": fitting.seen(data, name, split if name == task.learn[0] else None),
+            **fitting.score(data, [part], [outcome.log_p[part] for outcome in outcomes]),
+        }
 
 
-def identifiability(data: dataset.Data) -> dict[str, dict[str, float]]:
-    """Return per modality how well a linear model tells the corpus of pooled features, beside chance."""
+def identifiability(own: Mapping[str, LocoConfig]) -> dict[str, dict[str, float | None]]:
+    """Return per modality, and per row of encoders where there are several, how features tell the corpus.
+
+    A linear model's UAR on pooled features beside chance; no UAR where a corpus has one cluster alone.
+    """
     found = {}
-    for modality in data.dims:
-        features, corpora, clusters = [], [], []
-        for name, corpus in data.corpora.items():
-            step = max(1, len(corpus.segments) // MOST)
-            for segment, bundle in list(zip(corpus.segments, corpus.bundles, strict=True))[::step]:
-                feature = bundle.features.get(modality)
-                if feature is not None:
-                    features.append(feature.values[feature.valid].mean(0))
-                    corpora.append(name)
-                    clusters.append(fitting.cluster(segment))
-        if len(set(corpora)) > 1:
-            found[modality] = shift.identifiability(np.stack(features), corpora, clusters)
+    for system, config in own.items():
+        row = systems.parts(system)[1]
+        data = rounds.data(config, system)
+        for modality in data.dims:
+            name = modality if row is None else f"{modality}{systems.OVER}{row}"
+            if name not in found and (probe := _probe(data, modality)):
+                found[name] = {key: None if np.isnan(value) else value for key, value in probe.items()}
     return found
+
+
+def _probe(data: dataset.Data, modality: str) -> dict[str, float] | None:
+    """Return what is found of one modality, nothing where one corpus alone has it."""
+    features, corpora, clusters = [], [], []
+    for name, corpus in data.corpora.items():
+        step = max(1, len(corpus.segments) // MOST)
+        for segment, bundle in list(zip(corpus.segments, corpus.bundles, strict=True))[::step]:
+            feature = bundle.features.get(modality)
+            if feature is not None:
+                features.append(feature.values[feature.valid].mean(0))
+                corpora.append(name)
+                clusters.append(fitting.cluster(segment))
+    return shift.identifiability(np.stack(features), corpora, clusters) if len(set(corpora)) > 1 else None
