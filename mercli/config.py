@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mercli import presets
 from mercli.config_compat import Seed, as_the_seed
@@ -135,6 +135,7 @@ class FitConfig(Config):
     tensorboard: bool = False
     require: Literal["any", "all"] = "any"
     allow_leak: bool = False
+    end_to_end: EndToEnd = EndToEnd()
 
 
 class TrainConfig(FitConfig):
@@ -144,7 +145,6 @@ class TrainConfig(FitConfig):
     folds: str = "official"
     drop: tuple[str, ...] = ()
     distill: Distill = Distill()
-    end_to_end: EndToEnd = EndToEnd()
 
 
 class EncoderRow(_Frozen):
@@ -166,6 +166,13 @@ class LocoConfig(FitConfig):
     matrix: bool = False
     compare: str | None = None
     final: bool = False
+
+    @field_validator("end_to_end")
+    @classmethod
+    def _heads_alone(cls, told: EndToEnd) -> EndToEnd:
+        if told.on:
+            raise ValueError("encoders learn along with a head in mer train only")
+        return told
 
 
 class PredictConfig(Config):

@@ -74,7 +74,7 @@ class Distill(BaseModel, frozen=True, extra="forbid"):
     """A ``teacher`` (a bundle, or a tuned encoder's folder) whose soft labels are learned, too (Hinton et al. 2015).
 
     The loss is (1 - ``weight``) that of the labels + ``weight`` T^2 KL(teacher || student), both softened by the
-    ``temperature`` T.
+    ``temperature`` T; of a batch that the teacher answers in part, ``weight`` is that share of what is told here.
     """
 
     teacher: str | None = None

@@ -86,9 +86,11 @@ class FinetuneConfig(Config):
     """``mer finetune``: an encoder's network learns a corpus's labels.
 
     ``encoder``: a model of the Hugging Face hub, a folder, or one by name (``OURS``); ``weights`` take the place of its
-    own. ``seconds`` of sound and ``faces`` of a segment go through at once. ``freeze``: ``features`` (what lies below
-    the layers), so many layers from below, or all but the ``head``. ``exclude`` names corpora that must not be heard
-    of, as those that ``loco`` holds out. ``refit``: how ``--data-root`` trains what ships inside.
+    own. ``seconds`` of sound and ``faces`` of a segment go through at once. ``freeze``: ``features`` (what a network
+    calls its ``feature_extractor``, as the convolutions of a wav2vec 2.0; networks without one learn whole), so many
+    layers from below with what lies below them, or all but the ``head``; batch norms that are frozen keep their
+    statistics. ``exclude`` names corpora that must not be heard of, as those that ``loco`` holds out. ``refit``: how
+    ``--data-root`` trains what ships inside.
     """
 
     command: ClassVar[str] = "finetune"

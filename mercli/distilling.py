@@ -14,7 +14,9 @@ def distilled(hard: Tensor, logits: Tensor, soft: Tensor | None, how: Distill) -
     """Return (1 - a) ``hard`` + a T^2 KL(teacher || student), ``a`` being the weight and T the temperature.
 
     ``hard``: the scalar loss of the labels of ``logits`` (B, K). ``soft`` (B, K): the teacher's logits, NaN in rows
-    that it has no answer to, which learn from their labels alone; ``None`` where nobody teaches.
+    that it has no answer to; ``None`` where nobody teaches. Where it answers a share s of the rows, the divergence is
+    theirs alone and counts a s, the loss of all labels 1 - a s: a head's loss is one of its batch (contrast, class
+    weights), and is not told apart by rows.
     """
     if soft is None:
         return hard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,12 @@ SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--parity-dir", default=str(SHARED / "parity"), help="tensors of the seeds' own computations")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left alone with one of them at the end."""
+    slow: Counter[Path] = Counter(i.path for i in items if i.get_closest_marker("slow") or i.get_closest_marker("ray"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)

@@ -85,6 +85,8 @@ def export(
     """
     if (output / packed.SUMS).exists():
         raise ConfigError(f"'{output}' holds a bundle, expected a new folder", f"rm -r '{output}'")
+    if output.is_file():
+        raise ConfigError(f"'{output}' is a file, expected a new folder", f"rm '{output}'")
     shown = [*([str(EXAMPLE)] if EXAMPLE.is_file() else []), *clips]
     material = _material(name, shown)
     made, staying = _graphs(material, shrink)

@@ -16,7 +16,7 @@ from mercli.jobs import audit
 from mercli.jobs.fits import lessons
 from mercli.jobs.tuned import bodies, processes, teaching
 from mercli.jobs.tuned import examples as reading
-from mercli.jobs.tuned.card import card_of, write
+from mercli.jobs.tuned.card import card_of, inherited, write
 
 if TYPE_CHECKING:
     from mercli.tuning.examples import Example
@@ -39,14 +39,17 @@ class Finetuned:
 def finetune(config: FinetuneConfig, resume: Path | None = None) -> Finetuned:
     """Train on the train splits, choose the epoch on dev, score test; leave a folder that ``from_pretrained`` reads.
 
-    ``resume``: a run that was stopped; it goes on from its newest whole checkpoint. Raises
-    ``DataError`` for corpora that leak, a class without training segments, a loss that is no number.
+    ``resume``: a run that was stopped; it goes on from its newest whole checkpoint. Raises ``ConfigError`` for a start
+    or a teacher that has seen an excluded corpus, ``DataError`` for corpora that leak, a class without training
+    segments, a loss that is no number.
     """
     device = devices.resolve(config.device)
     precision = devices.precision(config.precision, device)
     state = processes.begun(device)
     audit.refuse_leaks(config)
     corpora = reading.load(config)
+    start = f"what '{config.encoder}' begins with"
+    reading.refuse_excluded(config, (use["corpus"] for use in inherited(config)), start, "--encoder another")
     answered = teaching.to_finetune(config, corpora, resume) if state.is_main_process else None
     begun = bodies.begin(config, corpora.scheme.names)
     body = begun.body

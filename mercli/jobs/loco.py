@@ -82,7 +82,7 @@ def loco(config: LocoConfig, resume: Path | None = None) -> Loco:
     with resuming.running(config, f"loco-{'-'.join(heads)}", resume) as run:
         clock.note(run, "load")
         comparing.note(run, next(iter(data.values())))
-        own = resuming.settled(run, data, own)
+        own = resuming.settled(run, rounds.taught(own, tasks), own)
         fits = engine.map(partial(rounds.fit, run, own), tasks)
         made = _collect(run, own, log.progress(fits, "loco", total=len(tasks), unit="fits"), faults)
         clock.note(run, "fit", engine)
@@ -221,10 +221,16 @@ def _mean(rows: Sequence[dict[str, Any]]) -> float | None:
 
 
 def _comparisons(config: LocoConfig, own: Systems, made: _Made, against: Path | None) -> list[dict[str, Any]]:
-    """Return the first head and the first encoders against the others, or this run against another.
+    """Return the first head and the first encoders against the others, and this run's first against another run's.
 
     Holm's correction is over all of them; each names the encoders that have seen its corpus.
     """
-    if against is None:
-        return comparing.within(made.predictions, systems.pairs(list(own)), made.rows)
-    return comparing.with_run(made.predictions, made.rows, against, str(config.compare))
+    pairs = systems.pairs(list(own))
+    kind = made.rows[0]["held_out"].get("kind", "one-of")
+    if pairs and kind != "one-of":
+        log.logger.warning("no heads are compared: the test is of classes, and this is a %s scheme", kind)
+        return []
+    sides = comparing.within(made.predictions, pairs, made.rows)
+    if against:
+        sides.append(comparing.with_run(made.predictions, made.rows, against, str(config.compare)))
+    return comparing.tested(sides)

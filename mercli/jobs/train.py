@@ -63,7 +63,8 @@ def train(config: TrainConfig, resume: Path | None = None, *, begun: Path | None
         clock.note(run, "load")
         comparing.note(run, data)
         head = config.head.name
-        (config,) = resuming.settled(run, {head: data}, {head: config}).values()
+        taught = (_apart(settings, 1)[0], [(name, "train") for name in config.corpora])
+        (config,) = resuming.settled(run, {head: taught}, {head: config}).values()
         for number in range(1, len(rounds) + 1):
             _tell_left_out(settings, number)
         fits = engine.map(partial(_fit, run, settings, config), tasks)

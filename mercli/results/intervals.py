@@ -23,12 +23,22 @@ DRAWN: Mapping[str, tuple[str, ...]] = {
 
 
 def tallies(
-    kind: SchemeKind, wanted: NDArray[np.float64], scores: NDArray[np.float64], clusters: Any
+    kind: SchemeKind, wanted: NDArray[np.float64], scores: NDArray[np.float64], clusters: Any, seeds: Any
 ) -> NDArray[np.float64]:
-    """Return per cluster what the figures of answers (N, K) to targets (N, K) need, as their modules count it."""
+    """Return per cluster and seed (C, S, ..., K) what the figures of answers (N, K) to targets (N, K) need.
+
+    ``clusters`` and ``seeds`` (N,) are whose answer it is; tallies of a scheme's kind are as its module counts them.
+    """
+    (_, cluster), (_, seed) = (np.unique(numbers, return_inverse=True) for numbers in (clusters, seeds))
+    shape = (cluster.max(initial=-1) + 1, seed.max(initial=-1) + 1)
+    cells = np.ravel_multi_index((cluster, seed), shape)
     if kind == "values":
-        return rated.tallies(wanted, scores, clusters)
-    return labelled.tallies(wanted > 0, labelled.said(scores), clusters)
+        counts = rated.tallies(wanted, scores, cells)
+    else:
+        counts = labelled.tallies(wanted > 0, labelled.said(scores), cells)
+    found = np.zeros((shape[0] * shape[1], *counts.shape[1:]))
+    found[list(dict.fromkeys(cells.tolist()))] = counts  # tallies are in the order in which cells first occur
+    return found.reshape(*shape, *counts.shape[1:])
 
 
 def figures(kind: SchemeKind, counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
@@ -41,34 +51,46 @@ def each(
     wanted: NDArray[np.float64],
     scores: NDArray[np.float64],
     clusters: Any,
+    seeds: Any,
     names: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """Return each label's or dimension's figures, and 95 % intervals of them with whole clusters drawn.
+    """Return each label's or dimension's figures, means over seeds, and their 95 % intervals, whole clusters drawn.
 
     ``None`` where a figure is undefined, and for intervals of one cluster.
     """
-    counts = tallies(kind, wanted, scores, clusters)
+    counts = tallies(kind, wanted, scores, clusters, seeds)
     values = figures(kind, counts.sum(0))
     drawn = figures(kind, redrawn(counts, 1000, 0)) if len(counts) > 1 else None
     return [
         {"name": name}
-        | {figure: defined(value[place]) for figure, value in values.items()}
-        | {f"{figure}_interval": None if drawn is None else bounds(drawn[figure][:, place]) for figure in values}
+        | {figure: defined(value[:, place].mean()) for figure, value in values.items()}
+        | {
+            f"{figure}_interval": None if drawn is None else bounds(drawn[figure][..., place].mean(-1))
+            for figure in values
+        }
         for place, name in enumerate(names)
     ]
 
 
 def mean(
-    kind: SchemeKind, wanted: NDArray[np.float64], scores: NDArray[np.float64], clusters: Any, names: Sequence[str]
+    kind: SchemeKind,
+    wanted: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    clusters: Any,
+    seeds: Any,
+    names: Sequence[str],
 ) -> dict[str, Any]:
-    """Return these figures as means over the labels or dimensions that define them, with their intervals."""
-    counts = tallies(kind, wanted, scores, clusters)
+    """Return these figures, each seed's mean over the labels or dimensions that define it and then that over seeds.
+
+    With their intervals, whole clusters drawn.
+    """
+    counts = tallies(kind, wanted, scores, clusters, seeds)
     values = figures(kind, counts.sum(0))
     drawn = figures(kind, redrawn(counts, 1000, 0)) if len(counts) > 1 else None
     found: dict[str, Any] = {"answers": len(wanted), "clusters": len(counts)}
     for name in names:
-        found[name] = defined(labelled.mean(values[name]))
-        found[f"{name}_interval"] = None if drawn is None else bounds(labelled.mean(drawn[name]))
+        found[name] = defined(labelled.mean(values[name]).mean())
+        found[f"{name}_interval"] = None if drawn is None else bounds(labelled.mean(drawn[name]).mean(-1))
     return found
 
 

@@ -49,7 +49,7 @@ def figures(counts: Floats) -> dict[str, Floats]:
             "weighted_accuracy": (recall + rejections / negative) / 2,
             "f1": f1,
             "weighted_f1": (f1 * positive + absent * negative) / (positive + negative),
-            "precision": hits / (hits + alarms),
+            "precision": np.where(positive > 0, hits / (hits + alarms), np.nan),
             "recall": recall,
         }
 

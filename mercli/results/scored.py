@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def _labels(
         "kind": scheme.kind,
         "n": len(targets),
         **_over_seeds(each, labelled.FIGURES),
-        "weighted_accuracy_interval": stats.interval(labelled.main, np.sum(counts, 0)),
+        "weighted_accuracy_interval": _interval(labelled.main, counts),
         "labels": _by_name(scheme, each, labelled.FIGURES),
         "support": {name: int(count) for name, count in zip(scheme.names, there.sum(0), strict=True)},
     }
@@ -72,13 +72,20 @@ def _dimensions(
         "kind": scheme.kind,
         "n": len(targets),
         **_over_seeds(each, rated.FIGURES),
-        "ccc_interval": stats.interval(rated.main, np.sum(counts, 0)),
+        "ccc_interval": _interval(rated.main, counts),
         "dimensions": _by_name(scheme, each, rated.FIGURES),
     }
     if scheme.names == ("sentiment",):
         signs = [rated.sentiment(targets[:, 0], values[:, 0]) for values in answers]
         found["sentiment"] = {name: defined(np.mean([one[name] for one in signs])) for name in signs[0]}
     return found
+
+
+def _interval(
+    figure: Callable[[NDArray[np.float64]], NDArray[np.float64]], counts: Sequence[NDArray[np.float64]]
+) -> list[float] | None:
+    """Return the interval of a figure's mean over seeds, of each seed's tallies: a draw is of one set of clusters."""
+    return stats.interval(lambda sums: figure(sums).mean(-1), np.stack(counts, 1))
 
 
 def _over_seeds(each: Sequence[dict[str, NDArray[np.float64]]], names: Sequence[str]) -> dict[str, Any]:

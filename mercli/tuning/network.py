@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -60,6 +60,15 @@ class Tuned(nn.Module):
         super().__init__()
         self.body = body
         self.network = body.network
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training or back; batch norms that are frozen keep their running statistics, too."""
+        super().train(mode)
+        for module in self.modules():
+            own = list(module.parameters(recurse=False))
+            if hasattr(module, "running_mean") and own and not any(parameter.requires_grad for parameter in own):
+                module.eval()
+        return self
 
     def forward(self, owner: Tensor, **inputs: Tensor) -> Tensor:
         """Return logits (B, K) in float32; ``owner`` (P,) says whose piece each is, every segment having some."""

@@ -55,9 +55,10 @@ def freeze(body: Body, config: FinetuneConfig) -> int:
     there are, and where nothing is left.
     """
     places = depths(body)
-    layers = max(places.values()) - 1
+    layers = max(0, max(places.values()) - 1)
     if isinstance(config.freeze, int) and config.freeze > layers:
-        raise ConfigError(f"freeze is {config.freeze}, and the network has {layers} layers", f"--set freeze={layers}")
+        hint = f"--set freeze={layers or 'none'}"
+        raise ConfigError(f"freeze is {config.freeze}, and the network has {layers} layers", hint)
     below = {"none": -1, "features": 0, "head": layers + 1}.get(str(config.freeze), config.freeze)
     for name, parameter in body.network.named_parameters():
         if config.lora.rank:

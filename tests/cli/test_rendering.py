@@ -178,6 +178,20 @@ def test_a_bundle_is_pooled_so_what_trains_is_refused(mer, tmp_path, words):
     assert (answer.code, words[0] in answer.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--corpora", "meld"), ("--distill", "x"), ("--precision", "fp32"), ("--device", "cpu"), ("--encoder", "x"),
+        ("--exclude", "meld"), ("--classes", "happy", "sad"), ("--reset-classifier",), ("--strict",), ("--allow-leak",),
+        ("--data", "x"), ("--runs", "x"),
+    ],
+)  # fmt: skip
+def test_what_ships_is_trained_from_raw_corpora_so_what_tunes_on_prepared_ones_is_refused(mer, tmp_path, words):
+    answer = mer("finetune", "face", "--data-root", tmp_path, *words)
+    said = " ".join(answer.err.replace("│", " ").split())
+    assert (answer.code, f"{words[0]}: does not go with --data-root" in said) == (2, True)
+
+
 def test_finetuning_takes_a_preset_file_and_a_bundle_answers_in_json(mer, tmp_path, monkeypatch):
     from mercli.jobs.answers import assembly
     from mercli.jobs.tuned import refit
@@ -197,7 +211,15 @@ def test_a_confusion_matrix_tells_over_how_many_seeds_it_counts(mer, tmp_path):
     run.mkdir()
     (run / "run.json").write_text("{}")
     rows = [
-        {"scores": {"up": 1, "down": 0}, "label": "up", "target": "up", "fold": f"{corpus}/seed{seed}"}
+        {
+            "id": f"{corpus}/a/0",
+            "start": 0.0,
+            "clip": "a",
+            "scores": {"up": 1, "down": 0},
+            "label": "up",
+            "target": "up",
+            "fold": f"{corpus}/seed{seed}",
+        }
         for corpus, seeds in (("one", 3), ("two", 1))
         for seed in range(seeds)
     ]

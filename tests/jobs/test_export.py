@@ -204,6 +204,9 @@ def test_what_cannot_be_exported_is_refused_before_any_work(mer, twin, tmp_path)
         export.export(str(twin.bundle), tmp_path / "made")
     with pytest.raises(ConfigError, match="holds a bundle"):
         export.export("embedded", twin.bundle)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="is a file"):
+        export.export("embedded", tmp_path / "file")
     with pytest.raises(DataError, match=r"'none\.mp4' cannot be compared on"):
         export.export("embedded", tmp_path / "made", clips=["none.mp4"])
     assert mer("bundle", "export", "embedded", "-o", tmp_path / "made", "--format", "tflite").code == 2

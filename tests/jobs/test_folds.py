@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from mercli import config
 from mercli.corpora import manifest
+from mercli.errors import ConfigError
 from mercli.jobs.extract import extract
 from mercli.jobs.fits import dataset, folding
 from mercli.jobs.prepare import prepare
@@ -104,6 +106,17 @@ def test_folds_are_drawn_by_group_where_none_are_named(data, name, count):
     assert max(sizes) <= 2 * min(sizes)
     again = [s.split for s in next(folding.folded(whole, name, seed=1)).corpora["iemocap"].segments]
     assert again == [s.split for s in rounds[0].corpora["iemocap"].segments]
+
+
+def test_folds_by_speaker_of_one_speaker_are_refused_with_folds_that_there_can_be(data):
+    whole = loaded(data)
+    corpus = whole.corpora["iemocap"]
+    own = replace(corpus, segments=[replace(segment, speaker="S1F") for segment in corpus.segments])
+    one = replace(whole, corpora={"iemocap": own})
+    with pytest.raises(ConfigError, match="corpus 'iemocap' has one speaker") as refusal:
+        list(folding.folded(one, "speaker:3", seed=0))
+    assert refusal.value.hint == "--folds clip:5"
+    assert len(list(folding.folded(one, "clip:5", seed=0))) == 5
 
 
 def test_more_folds_than_speakers_are_refused_with_how_many_there_can_be(mer, data, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,14 @@ recipe:
     text: {name: hashed-ngrams, options: {buckets: 64}}
 modalities: [text]
 """
+
+
+@pytest.fixture(scope="module")
+def world(world, tmp_path_factory):
+    """The shared corpora in a folder of their own, for features are added to them."""
+    data = tmp_path_factory.mktemp("own") / "data"
+    shutil.copytree(world.data, data)
+    return replace(world, data=data)
 
 
 @pytest.fixture(scope="module")

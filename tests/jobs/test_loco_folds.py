@@ -9,6 +9,7 @@ import pytest
 
 from mercli import config
 from mercli.errors import DataError
+from mercli.fusion import precision
 from mercli.jobs import loco
 from mercli.jobs.fits import fitting
 from mercli.jobs.reports.reopening import answering
@@ -49,6 +50,22 @@ def test_a_fold_goes_on_without_a_modality_that_its_training_side_lacks(mer, tmp
     assert list(json.loads((run / "bundle/without-one/bundle.json").read_text())["dims"]) == ["text"]
     asked = [(each.group, list(each.data.dims), len(each.data.segments(each.parts))) for each in answering(run)]
     assert asked == [("one", ["text"], 8), ("two", ["audio", "text"], 8)]
+
+
+def test_precision_is_tried_on_what_the_first_fold_learns(mer, tmp_path, monkeypatch):
+    tried = []
+
+    def settled(asked, head, data, plan):
+        tried.append(tuple(data.present.shape))
+        return "fp32"
+
+    for name in ("one", "two"):
+        prepared(mer, tmp_path, name, lines(name, JOY))
+    voices(tmp_path, "one", {row: float(row % 5) for row in range(24)})
+    monkeypatch.setattr(precision, "settled", settled)
+    answer = left_out(mer, tmp_path, "--corpora", "one", "two", "--modalities", "audio", "text", "--precision", "auto")
+    assert answer.code == 0, answer.err
+    assert tried == [(8, 1)]  # the train split of two, which has no voice
 
 
 def test_folds_that_cannot_be_fitted_are_told_and_the_others_are_scored(mer, tmp_path):

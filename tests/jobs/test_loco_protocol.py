@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mercli.corpora import manifest
+from mercli.results import significance
 from mercli.rundir import read_lines
 
 WAY = ("--preset", "weightless", "--set", "epochs=8", "--set", "lr=0.01")
@@ -67,13 +68,23 @@ def test_a_run_against_itself_shows_no_difference(mer, world, places):
     assert answer.code == 4
 
 
+def test_heads_and_another_run_are_one_family_of_tests(mer, world, places):
+    other = run(mer, world, places, "--set", "epochs=1")
+    made = run(mer, world, places, "--heads", "late", "concat", "--compare", other["run"])
+    rows = made["comparisons"]
+    assert [(row["one"], row["other"], row["corpus"]) for row in rows] == [
+        (*pair, corpus) for pair in (("late", "concat"), ("this run", other["run"])) for corpus in world.corpora
+    ]
+    assert [row["p_holm"] for row in rows] == pytest.approx(significance.holm([row["p"] for row in rows]))
+
+
 def test_the_matrix_trains_on_one_and_tests_on_each_and_the_final_bundle_on_all(mer, world, places):
     made = run(mer, world, places, "--matrix", "--final")
     assert [(c["trained_on"], c["tested_on"]) for c in made["matrix"]] == [
         ("one", "one"), ("one", "two"), ("two", "one"), ("two", "two"),
     ]  # fmt: skip
     card = json.loads((Path(made["run"]) / "bundle/late-final/bundle.json").read_text())
-    assert [use["corpus"] for use in card["trained_on"]] == list(world.corpora)
+    assert [use["corpus"] for use in card["trained_on"]] == [f"made:{name}" for name in world.corpora]
     clip = next((world.folder / "raw" / "one" / "output_repeated_splits_test").glob("*.mp4"))
     answer = mer("predict", clip, "--model", Path(made["run"]) / "bundle/late-final", "--format", "jsonl")
     assert answer.code == 0

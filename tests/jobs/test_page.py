@@ -101,7 +101,7 @@ def test_what_was_seen_or_left_out_is_marked_and_explained(copied):
     assert any(note.startswith("†") for note in made.notes)
     assert "late: mean UAR 0.250 over 1 corpus that no encoder has seen." in made.notes
     left_out = dict(made.left_out)
-    assert "trained on it" in left_out["one, late"]
+    assert "seen in training by audio" in left_out["one, late"]
     assert "3 segments of one were not trained on" in left_out["two held out, late"]
 
 

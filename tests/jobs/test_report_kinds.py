@@ -179,6 +179,11 @@ def test_the_most_confident_mistakes_come_first_with_clips_that_are_there(left_o
 def test_a_run_without_mistakes_says_so(mer, tmp_path):
     answer = mer("report", "errors", stored(tmp_path, [row(n, "up", "up") for n in range(4)]))
     assert (answer.code, "makes no mistake in 4 answers" in answer.err) == (4, True)
+    assert "mer report confusion" in answer.err
+    both = {"kind": "many-of", "target": {"up": 1.0, "down": 0.0}, "scores": {"up": 0.9, "down": 0.1}}
+    answer = mer("report", "errors", stored(tmp_path / "many", [row(n, "up", "up") | both for n in range(4)]))
+    assert (answer.code, "makes no mistake in 8 answers" in answer.err) == (4, True)
+    assert "mer report classes" in answer.err
 
 
 def test_cost_is_what_the_run_noted_and_stands_in_nothing_that_is_compared(left_out, tmp_path):

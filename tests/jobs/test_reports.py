@@ -153,9 +153,21 @@ def test_comparing_two_runs_tells_differences_and_each_changed_answer(tmp_path):
 
 def test_comparing_takes_the_folds_of_a_cross_validation_together(tmp_path):
     (run, rows), _ = two_runs(tmp_path)
-    found = comparing.with_run([comparing.Prediction(**r) for r in rows], [], run, "itself")
+    found = comparing.tested([comparing.with_run([comparing.Prediction(**r) for r in rows], [], run, "itself")])
     assert found[0]["segments"] == 60
     assert found[0]["difference"] == 0
+
+
+def test_what_could_be_seen_is_that_of_the_corpora_that_are_tested(tmp_path):
+    sides = [comparing.by_corpus(comparing.Prediction(**r) for r in rows) for _, rows in two_runs(tmp_path)]
+    (alone,) = comparing.between(*sides, "a", "b")
+    for side in sides:
+        labels, targets = side["one"].labels, side["one"].targets
+        side["two"] = comparing.Answers(labels, targets, dict.fromkeys(targets, "only"))
+    first, second = comparing.between(*sides, "a", "b")
+    assert (second["clusters"], second["p"], second["smallest_difference"]) == (1, None, None)
+    assert first["p_holm"] == alone["p_holm"]
+    assert first["smallest_difference"] == alone["smallest_difference"]
 
 
 def test_a_comparison_is_shown_in_a_pipe_and_as_json_and_is_the_same_twice(mer, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from mercli.fusion import bundle as bundles
 from mercli.jobs import loco, page, predict, report, reports, train
 from mercli.jobs.clips.items import of_paths
 from mercli.jobs.extract import extract
+from mercli.jobs.fits import kinds, planning
 from mercli.jobs.prepare import prepare
-from mercli.jobs.reports import stored
+from mercli.jobs.reports import stored, transferred
 from mercli.rundir import read_lines
+from mercli.types import LabelScheme
 
 MADE = {"one": ("mosei", 0), "two": ("mosei", 1), "dyads": ("iemocap", 0)}
 SCHEMES = {"mosei-6": "many-of", "sentiment": "values"}
@@ -197,6 +200,52 @@ def test_a_kind_of_report_serves_a_scheme_or_says_why_not(corpora, left_out, sch
     else:
         with pytest.raises(DataError, match=f"answers in a {own} scheme"):
             report.report(kind, corpora / "runs", [run.name])
+
+
+def test_a_report_marks_the_others_that_were_seen_as_the_terminal_does(mer, left_out, monkeypatch, tmp_path):
+    made = left_out["sentiment"]
+    first, second = made.rows
+    rows = [
+        {**first, "others_test": {**first["others_test"], "seen_by": {"two": ["text"]}}},
+        {**second, "others_test": {**second["others_test"], "seen_by": {"three": ["text"]}}},
+    ]
+    section = transferred.section(made.run, {**vars(made), "rows": rows})
+    marked, plain = (row[-1] for row in section.tables[0].rows)
+    assert marked == f"{first['others_test']['ccc']:.3f}†"
+    assert plain == second["others_test"]["ccc"]
+    assert section.notes[0].startswith("† ")
+    assert section.notes[1] == "late without two: others' test CCC leaves out three†"
+    monkeypatch.setattr(loco, "loco", lambda *_: replace(made, rows=rows))
+    answer = mer("loco", "--corpora", "one", "two", "--runs", tmp_path)
+    assert marked in answer.out
+    assert section.notes[1] in " ".join(answer.err.split())
+
+
+def test_heads_that_are_not_compared_are_told(mer, corpora):
+    flags = ("--data", corpora / "data", "--runs", corpora / "runs", "--preset", "weightless", "--set", "epochs=1")
+    answer = mer("loco", "--corpora", "one", "two", "--scheme", "sentiment", "--heads", "late", "concat", *flags)
+    assert answer.code == 0, answer.err
+    assert "no heads are compared: the test is of classes, and this is a values scheme" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("told", "said", "hint"),
+    [
+        ({"encoders": {"a": {"tuned": {}}, "b": {"tuned": {}}}}, "(a, b)", "mer loco, without --encoders"),
+        ({"mixup": 0.2}, "mixup=0.2", "mer loco --set mixup=0.0"),
+        ({"monitor": "uar"}, "monitor 'uar'", "mer loco --set monitor=ccc"),
+    ],
+)
+def test_a_refusal_is_in_the_words_of_its_own_command(told, said, hint):
+    scheme = LabelScheme("sentiment", "values", ("sentiment",), -3, 3)
+    config_ = config.LocoConfig.model_validate({"corpora": ["one", "two"], **told})
+    with pytest.raises(ConfigError) as refusal:
+        kinds.check(config_, scheme)
+    assert said in refusal.value.message
+    assert refusal.value.hint == hint
+    with pytest.raises(ConfigError) as refusal:
+        planning.ready(config_, ["foalnet"], scheme)
+    assert refusal.value.hint.startswith("mer loco --head ")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -65,6 +65,7 @@ def test_a_label_that_never_occurs_is_undefined_and_in_no_mean():
     assert found["labels"]["fear"]["weighted_accuracy"] is found["labels"]["fear"]["f1"] is None
     assert found["f1"] == pytest.approx(np.mean([found["labels"][name]["f1"] for name in ("happy", "sad")]))
     none = scored.score(LABELS, np.zeros_like(targets), [p], CLUSTERS)
+    assert found["labels"]["fear"]["precision"] is none["precision"] is None
     assert none["weighted_accuracy"] is none["weighted_accuracy_interval"] is None
 
 
@@ -100,6 +101,51 @@ def test_the_interval_is_drawn_by_cluster_and_holds_the_figure(scheme, given_):
     assert whole["clusters"] == 1
 
 
+def unlike(scheme):
+    """Targets and the answers of two seeds, of which the second is far off."""
+    if scheme is LABELS:
+        targets, p = labels()
+        return targets, [np.where(labels(1)[1] < 0.8, targets, p), p**4]
+    targets, answers = values()
+    return targets, [answers, np.clip(6 - answers, 1, 2)]
+
+
+@pytest.mark.parametrize("scheme", [LABELS, VAD], ids=["labels", "values"])
+def test_the_interval_is_that_of_the_mean_of_seeds_that_differ(scheme):
+    targets, answers = unlike(scheme)
+    found = scored.score(scheme, targets, answers, CLUSTERS)
+    name = scored.main_of(found)
+    cluster = np.arange(60) % 7
+    draw = np.random.default_rng(0)
+    means = []
+    for _ in range(1000):
+        rows = np.concatenate([np.flatnonzero(cluster == one) for one in draw.integers(0, 7, 7)])
+        if scheme is LABELS:
+            true, said = targets[rows] > 0, [p[rows] >= 0.5 for p in answers]
+            recalls = [((p == true) & part).sum(0) / part.sum(0) for p in said for part in (true, ~true)]
+            each = np.concatenate(recalls)
+        else:
+            each = [concordance(own[rows, k], targets[rows, k]) for own in answers for k in range(2)]
+        means.append(np.mean(each))
+    np.testing.assert_allclose(found[f"{name}_interval"], np.quantile(means, [0.025, 0.975]))
+    assert found[f"{name}_interval"][0] < found[name] < found[f"{name}_interval"][1]
+
+
+@pytest.mark.parametrize("scheme", [LABELS, VAD], ids=["labels", "values"])
+def test_figures_of_stored_answers_are_means_over_seeds_as_the_scores_are(scheme):
+    targets, answers = unlike(scheme)
+    score = scored.score(scheme, targets, answers, CLUSTERS)
+    name = scored.main_of(score)
+    stored = (np.tile(targets, (2, 1)), np.concatenate(answers), np.arange(120) % 60 % 7, np.repeat([1, 0], 60))
+    own = intervals.mean(scheme.kind, *stored, (name,))
+    assert own[name] == pytest.approx(score[name])
+    assert own[f"{name}_interval"] == pytest.approx(score[f"{name}_interval"])
+    each = {row["name"]: row for row in intervals.each(scheme.kind, *stored, scheme.names)}
+    for part, figures in score["labels" if scheme is LABELS else "dimensions"].items():
+        assert {figure: each[part][figure] for figure in figures} == pytest.approx(figures)
+        assert each[part][f"{name}_interval"][0] < each[part][name] < each[part][f"{name}_interval"][1]
+
+
 @given(st.lists(st.tuples(st.floats(1, 5), st.floats(1, 5), st.integers(0, 3)), min_size=1, max_size=30))
 def test_tallies_of_clusters_add_to_that_of_all(rows):
     x, y = (np.asarray([[row[place]] for row in rows]) for place in (0, 1))
@@ -132,7 +178,7 @@ def test_sentiment_is_told_apart_both_ways_and_rounded_away_from_zero():
 
 def test_figures_of_each_label_have_intervals_of_their_own():
     targets, p = labels()
-    rows = intervals.each("many-of", targets, p, np.arange(60) % 7, LABELS.names)
+    rows = intervals.each("many-of", targets, p, np.arange(60) % 7, np.zeros(60), LABELS.names)
     assert [row["name"] for row in rows] == list(LABELS.names)
     for row in rows:
         assert row["f1_interval"][0] <= row["f1"] <= row["f1_interval"][1]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 
 torch = pytest.importorskip("torch")
 
@@ -16,6 +18,7 @@ from scipy.special import log_softmax, softmax  # noqa: E402
 
 from mercli import config as configs  # noqa: E402
 from mercli import registry, rundir  # noqa: E402
+from mercli.cli.commands.train import _show as show  # noqa: E402
 from mercli.config_fit import Distill  # noqa: E402
 from mercli.distilling import distilled  # noqa: E402
 from mercli.errors import ConfigError, DataError  # noqa: E402
@@ -109,6 +112,7 @@ def test_a_head_learns_from_a_teacher_that_its_bundle_names(made, teachers, kind
     (metrics, card), (again, _) = (scores(made.run) for made in runs)
     assert metrics == again != alone
     assert {"corpus": "made:meld", "split": "train"}.items() <= card["trained_on"][1].items()
+    assert {use["corpus"] for use in card["trained_on"]} == {"made:meld"}  # none of them as it is called here
     assert runs[0].scores["meld"]["seen_by"] == []
     told = lessons.read(runs[0].run, Distill(teacher=str(teachers[kind])))
     held = dataset.load(fit(made)).corpora["meld"]
@@ -119,11 +123,13 @@ def test_a_head_learns_from_a_teacher_that_its_bundle_names(made, teachers, kind
 
 
 @pytest.mark.slow
-def test_what_a_teacher_has_seen_carries_a_dagger(made, teachers):
+def test_what_a_teacher_has_seen_carries_a_dagger(made, teachers, capsys):
     card = teachers["encoder"] / "encoder" / "card.json"
     held = card.read_text()
     folded = train.train(fit(made, folds="speaker:3", **{"distill.teacher": str(teachers["encoder"])}))
     assert folded.scores["meld"]["seen_by"] == ["teacher"]  # each fold tests what the teacher learned from
+    show(folded)
+    assert sum("†" in line for line in capsys.readouterr().out.splitlines()) == 1 + len(folded.folds) == 4
     assert {use["split"] for use in scores_of_fold(folded.run)["trained_on"]} == {"all", "train", "dev"}
     told = json.loads(held)
     told["trained_on"].append({"corpus": "made:meld", "split": "test", "speakers": []})
@@ -177,10 +183,24 @@ def test_a_teacher_of_other_labels_or_of_an_excluded_corpus_is_refused(made, tea
 
 
 @pytest.mark.slow
+def test_a_bundle_is_refused_as_a_teacher_for_what_it_has_seen_under_another_name(made, teachers, tmp_path):
+    for name in ("meld", "own"):
+        shutil.copytree(made / "data" / "meld", tmp_path / name)
+    card = tmp_path / "own" / "corpus.yaml"
+    card.write_text(yaml.safe_dump({**yaml.safe_load(card.read_text()), "made": False, "identity": "msp"}))
+    how = Distill(teacher=str(train.train(fit(made, corpora=["own"], data=str(tmp_path))).run))
+    shutil.rmtree(tmp_path / "own")
+    own = config(made, "text", str(made / "bert"), data=str(tmp_path), exclude=("msp",), distill=how)
+    with pytest.raises(ConfigError, match="was trained on 'msp', which is excluded"):
+        job.finetune(own)
+
+
+@pytest.mark.slow
 def test_a_resumed_run_reads_what_the_teacher_said(made, teachers, monkeypatch):
     own = fit(made, runs=str(made / "taught"), **{"distill.teacher": str(teachers["bundle"])})
     whole = train.train(own).run
     run = rundir.create(made / "taught", "train-late", own.model_dump())
     (run / lessons.FILE).write_bytes((whole / lessons.FILE).read_bytes())
-    monkeypatch.setattr(train.teaching, "_lesson", None)  # it is not asked again
+    monkeypatch.setattr(train.teaching, "opened", None)  # it may be gone
+    assert train.teaching.to_finetune(own, None, run) is None
     assert (train.train(own, run).run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()

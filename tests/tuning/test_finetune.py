@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -161,16 +162,21 @@ def test_memory_that_runs_out_halves_the_batch_and_doubles_the_accumulation(made
     from mercli.tuning import tuner
 
     real = tuner.Tuner.compute_loss
+    own = config(made, "text", str(made / "bert"), epochs=1)
+    expected = job.finetune(own.model_copy(update={"batch": 4, "accumulate": 2})).encoder / "model.safetensors"
 
     def small(self, model, inputs, *more, **named):
         if len(inputs["labels"]) > 4:
+            with torch.no_grad():
+                next(model.parameters()).add_(1.0)  # as steps before it would have
             raise MemoryError
         return real(self, model, inputs, *more, **named)
 
     monkeypatch.setattr(tuner.Tuner, "compute_loss", small)
-    tuned = job.finetune(config(made, "text", str(made / "bert"), epochs=1))
+    tuned = job.finetune(own)
     assert "batches of 4, accumulated 2 times" in caplog.text
     assert len(losses(tuned.run)) == 1
+    assert (tuned.encoder / "model.safetensors").read_bytes() == expected.read_bytes()
 
 
 @pytest.mark.slow
@@ -265,6 +271,10 @@ def test_layers_further_down_learn_slower_and_frozen_ones_not_at_all(made):
         assert named["classifier.weight"].requires_grad
     with pytest.raises(ConfigError, match="the network has 2 layers"):
         freeze(body, own.model_copy(update={"freeze": 9}))
+    flat = SimpleNamespace(network=torch.nn.Linear(2, 2), heads=("head",))
+    with pytest.raises(ConfigError, match="the network has 0 layers") as refused:
+        freeze(flat, own.model_copy(update={"freeze": 1}))
+    assert refused.value.hint == "--set freeze=none"
 
 
 @pytest.mark.parametrize(
@@ -272,6 +282,8 @@ def test_layers_further_down_learn_slower_and_frozen_ones_not_at_all(made):
     [
         ({"exclude": ("meld",)}, "is excluded, and named to learn from"),
         ({"encoder": "smil-face"}, "is not for text"),
+        ({"encoder": "embedded-text", "exclude": ("goemotions",)}, "begins with was trained on 'goemotions'"),
+        ({"weights": "x.safetensors"}, "brings its own"),
         ({"precision": "fp16"}, "on a CPU"),
         ({"checkpointing": True, "modality": "face", "encoder": "smil-face:face.safetensors"}, "checkpointing"),
     ],

@@ -16,8 +16,10 @@ from mercli.errors import ConfigError, DataError  # noqa: E402
 from mercli.jobs import finetune as job  # noqa: E402
 from mercli.jobs.features import tuned as tuned_encoders  # noqa: E402
 from mercli.jobs.tuned.bodies import body_of  # noqa: E402
+from mercli.jobs.tuned.card import inherited  # noqa: E402
 from mercli.labels import CANONICAL  # noqa: E402
 from mercli.tuning.network import Tuned, collated  # noqa: E402
+from mercli.tuning.parameters import depths, freeze  # noqa: E402
 from mercli.types import Streams, Transcript  # noqa: E402
 from tests.tuning.conftest import config  # noqa: E402
 
@@ -82,6 +84,33 @@ def test_a_tuned_resnet_is_an_encoder(tmp_path):
         pixels = body.inputs(body.pieces(said, None))["pixel_values"]
         expected = body.network.eval().resnet(pixels).pooler_output.flatten()
     assert encoder.encode([said])[0].values[0] == pytest.approx(expected.numpy(), rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(("how", "lowest"), [("none", 0), (2, 3), ("head", 9)])
+def test_batch_norms_that_are_frozen_keep_their_statistics(how, lowest):
+    body = body_of(plain("face", "resnet18"), TWO)
+    freeze(body, plain("face", "resnet18", freeze=how))
+    norms = {name: module for name, module in body.network.named_modules() if hasattr(module, "running_mean")}
+    before = {name: norm.running_mean.clone() for name, norm in norms.items()}
+    network = Tuned(body).train()
+    network(torch.tensor([0, 1]), pixel_values=torch.randn(2, 3, 64, 64))
+    moved = {name for name, norm in norms.items() if not torch.equal(norm.running_mean, before[name])}
+    places = depths(body)
+    assert moved == {name for name in norms if places[f"{name}.weight"] >= lowest}
+    assert not any(norm.training for norm in network.eval().modules())
+
+
+def test_what_weights_have_seen_is_told_of_both_places_that_they_come_from(tmp_path):
+    for place, corpus in (("model", "meld"), ("own", "afew")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "model.safetensors").touch()
+        told = {"trained_on": [{"corpus": corpus, "split": "train", "speakers": ["a"]}]}
+        (tmp_path / place / "card.json").write_text(json.dumps(told))
+    weights = str(tmp_path / "own" / "model.safetensors")
+    both = plain("audio", f"smil-audio:{tmp_path / 'model'}", weights=weights)
+    assert [use["corpus"] for use in inherited(both)] == ["afew", "meld"]
+    public = [use["corpus"] for use in inherited(plain("audio", "smil-audio", weights=weights))]
+    assert public == ["afew", "ravdess", "cremad", "savee", "tess"]
 
 
 def streams() -> dict[str, Streams]:

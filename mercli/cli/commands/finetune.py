@@ -84,7 +84,13 @@ def finetune(
 
     Example: mer finetune text --corpora meld --encoder roberta-base
     """
+    flags = {
+        "corpora": corpora, "encoder": encoder, "exclude": exclude, "classes": classes,
+        "reset_classifier": reset_classifier, "precision": precision, "device": device, "strict": strict,
+        "allow_leak": allow_leak, "distill.teacher": distill, "data": data, "runs": runs,
+    }  # fmt: skip
     if data_root is not None:
+        _nothing_of(flags, "does not go with --data-root, which trains what ships inside from raw corpora")
         _embedded(modality, Path(data_root), preset, output, resume, set_, json)
         return
     if output is not None:
@@ -93,16 +99,12 @@ def finetune(
     from mercli.config_tune import FinetuneConfig
     from mercli.jobs import finetune as job
 
-    flags = {
-        "modality": modality, "corpora": corpora, "encoder": encoder, "exclude": exclude, "classes": classes,
-        "reset_classifier": reset_classifier, "precision": precision, "device": device, "strict": strict,
-        "allow_leak": allow_leak, "distill.teacher": distill, "data": data, "runs": runs,
-    }  # fmt: skip
+    flags["modality"] = modality
     if resume is None:
         own = None if preset is None else _preset(preset, modality)
         made = job.finetune(configs.resolve(FinetuneConfig, flags, preset=own, sets=set_ or ()))
     else:
-        _nothing_else({**flags, "preset": preset, "set": set_})
+        _nothing_of({**flags, "preset": preset, "set": set_, "runs": None}, "a run goes on as it was started")
         made = job.resumed(resume, Path(runs or "runs"))
     if made.main:
         _show(made, json)
@@ -130,11 +132,12 @@ def _preset(preset: str, modality: str | None) -> str:
     return preset if own else f"{preset}-{modality}"
 
 
-def _nothing_else(given: dict[str, Any]) -> None:
-    """Refuse what would change a run that goes on."""
+def _nothing_of(given: dict[str, Any], why: str) -> None:
+    """Refuse what is given beside an option that leaves nothing else to say."""
     for name, value in given.items():
-        if value is not None and name != "runs":
-            raise typer.BadParameter("a run goes on as it was started", param_hint=f"--{name.replace('_', '-')}")
+        if value is not None:
+            hint = f"--{name.removesuffix('.teacher').replace('_', '-')}"
+            raise typer.BadParameter(why, param_hint=hint)
 
 
 def _embedded(

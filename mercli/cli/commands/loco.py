@@ -204,16 +204,16 @@ def _notes(result: Any) -> None:
     for fold in result.rows if len(result.means) == 1 else ():
         for name, count in fold["same_texts_left_out"].items():
             say(f"{fold['corpus']}: {count} segments of {name} with the same words were left out of training")
+    main = WORDS[FIGURES[kind_of(fold["held_out"] for fold in result.rows)][0]]
     for fold in result.rows:
         home = fold["others_test"]
         if home and (seen := sorted(set(home["seen_by"]) - set(home["corpora"]))):
-            say(f"{fold['head']} without {fold['corpus']}: others' test UAR leaves out {', '.join(seen)}†")
+            say(f"{fold['head']} without {fold['corpus']}: others' test {main} leaves out {', '.join(seen)}†")
     for name, probe in result.identifiability.items():
         if probe["uar"] is not None:
             say(f"{name} features tell the corpus with UAR {probe['uar']:.2f} (chance {probe['chance']:.2f})")
     for head, mean in result.means.items():
         if mean is not None:
-            main = WORDS[FIGURES[kind_of(fold["held_out"] for fold in result.rows)][0]]
             say(f"mean {main} over corpora that no encoder has seen, {head}: {mean:.3f}")
     for table in result.encoders:
         common = ", ".join(table["common"]) or "none, so no mean compares these rows"

@@ -143,7 +143,11 @@ def _show(trained: Any) -> None:
         for condition, found in score.get("dropped", {}).items():
             rows.append([name, f"{split}, {condition}", *cells(found, bool(score["seen_by"]))])
     for fold in trained.folds:
-        rows += [[name, f"fold {fold['fold']}", *cells(fold[name], False)] for name in trained.scores if name in fold]
+        rows += [
+            [name, f"fold {fold['fold']}", *cells(fold[name], bool(score["seen_by"]))]
+            for name, score in trained.scores.items()
+            if name in fold
+        ]
     show_table(["corpus", "split", *columns(kind_of(trained.scores.values()))], rows)
     show_parts(trained.scores)
     legend([score["seen_by"] for score in trained.scores.values()])

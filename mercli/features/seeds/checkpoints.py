@@ -115,8 +115,12 @@ def _renamed(name: str) -> str:
 
 
 def learned(place: str) -> tuple[TrainedOn, ...] | None:
-    """Return what the card of an encoder that ``mer finetune`` left says it has learned from, ``None`` without one."""
-    card = Path(place).expanduser() / "card.json"
+    """Return what the card of an encoder that ``mer finetune`` left says it has learned from, ``None`` without one.
+
+    ``place``: its folder, or the weights in it.
+    """
+    given = Path(place).expanduser()
+    card = (given.parent if given.is_file() else given) / "card.json"
     if not card.is_file():
         return None
     try:

@@ -28,6 +28,15 @@ class Answers:
     clusters: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One model that is compared: its name, its answers by corpus, and what its encoders have seen by corpus."""
+
+    name: str
+    answers: Mapping[str, Answers]
+    seen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
 def labels(data: Data) -> dict[str, Any]:
     """Return what answers are in: the scheme with its classes, and by which policy each corpus is read."""
     policies = {name: str(corpus.card.get("policy", data.scheme.name)) for name, corpus in data.corpora.items()}
@@ -66,29 +75,26 @@ def refuse_others(name: str, mine: Mapping[str, Any], run: Path) -> None:
 
 def within(
     made: Sequence[Prediction], pairs: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Return the two heads of each pair against each other in every corpus; p-values corrected for all (Holm).
-
-    ``rows``: those of the run's scores, which tell what encoders have seen.
-    """
-    answers = {name: by_corpus(made, name) for pair in pairs for name in pair}
-    sides = [(one, other, answers[one], answers[other]) for one, other in pairs]
-    return _against(sides, {(row["head"], row["corpus"]): row["seen_by"] for row in rows})
+) -> list[tuple[Side, Side]]:
+    """Return the two heads of each pair; ``rows``: those of the run's scores, which tell what encoders have seen."""
+    sides = {name: Side(name, by_corpus(made, name), _seen(name, rows)) for pair in pairs for name in pair}
+    return [(sides[one], sides[other]) for one, other in pairs]
 
 
-def with_run(
-    made: Sequence[Prediction], rows: Sequence[Mapping[str, Any]], run: Path, name: str
-) -> list[dict[str, Any]]:
-    """Return this run's first head against another run's in every corpus that both hold out.
+def with_run(made: Sequence[Prediction], rows: Sequence[Mapping[str, Any]], run: Path, name: str) -> tuple[Side, Side]:
+    """Return this run's first head and another run's.
 
     Raises ``DataError`` where the two have no segment in common.
     """
     theirs = by_corpus(Prediction(**row) for row in read_lines(run / "predictions.jsonl"))
-    seen = {**_seen("this run", rows), **_seen(name, stored_rows(run))}
-    found = _against([("this run", name, by_corpus(made), theirs)], seen)
-    if not found:
+    held = stored_rows(run)
+    pair = (
+        Side("this run", by_corpus(made), _seen(_first(rows), rows)),
+        Side(name, theirs, _seen(_first(held), held)),
+    )
+    if not _shared(*pair):
         raise DataError(f"run '{name}' has predicted no segment that this one has", f"ls {run}")
-    return found
+    return pair
 
 
 def stored_rows(run: Path) -> list[dict[str, Any]]:
@@ -99,34 +105,41 @@ def stored_rows(run: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _seen(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
-    """Return by corpus what encoders of a run's first head have seen."""
-    return {(name, row["corpus"]): row["seen_by"] for row in rows if row["head"] == rows[0]["head"]}
+def _first(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    return rows[0]["head"] if rows else None
+
+
+def _seen(head: str | None, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return by corpus what encoders of a head have seen."""
+    return {row["corpus"]: row["seen_by"] for row in rows if row["head"] == head}
 
 
 def between(mine: Mapping[str, Answers], theirs: Mapping[str, Answers], one: str, other: str) -> list[dict[str, Any]]:
     """Return one's answers against the other's in every corpus where both answer; none where there is no such."""
-    return _against([(one, other, mine, theirs)], {})
+    return tested([(Side(one, mine), Side(other, theirs))])
 
 
-def _against(
-    sides: Sequence[tuple[str, str, Mapping[str, Answers], Mapping[str, Answers]]],
-    seen: Mapping[tuple[str, str], Sequence[str]],
-) -> list[dict[str, Any]]:
-    """Return a row for every corpus where both sides answer, corrected for how many rows there are."""
-    found = [
-        ({"one": one, "other": other, "corpus": corpus}, answers, theirs[corpus])
-        for one, other, mine, theirs in sides
-        for corpus, answers in mine.items()
-        if corpus in theirs and answers.labels.keys() & theirs[corpus].labels.keys()
-    ]
+def _shared(one: Side, other: Side) -> dict[str, list[tuple[str, str]]]:
+    """Return the (segment, seed) that both answer, sorted, of each corpus with such."""
+    both = [corpus for corpus in one.answers if corpus in other.answers]
+    keys = {name: sorted(one.answers[name].labels.keys() & other.answers[name].labels.keys()) for name in both}
+    return {name: common for name, common in keys.items() if common}
+
+
+def tested(pairs: Sequence[tuple[Side, Side]]) -> list[dict[str, Any]]:
+    """Return a row for each pair in every corpus where both answer, corrected for how many have a p-value (Holm)."""
+    found = [(one, other, corpus, keys) for one, other in pairs for corpus, keys in _shared(one, other).items()]
+    # where there is one cluster nothing is tested
+    tests = sum(len({one.answers[corpus].clusters[own] for own, _ in keys}) > 1 for one, _, corpus, keys in found)
     rows = [
         {
-            **where,
-            **_compare(mine, theirs, len(found)),
-            "seen_by": sorted({m for name in ("one", "other") for m in seen.get((where[name], where["corpus"]), ())}),
+            "one": one.name,
+            "other": other.name,
+            "corpus": corpus,
+            **_compare(one.answers[corpus], other.answers[corpus], keys, tests),
+            "seen_by": sorted({*one.seen.get(corpus, ()), *other.seen.get(corpus, ())}),
         }
-        for where, mine, theirs in found
+        for one, other, corpus, keys in found
     ]
     adjusted = significance.holm([float("nan") if row["p"] is None else row["p"] for row in rows])
     return [{**row, "p_holm": None if np.isnan(p) else p} for row, p in zip(rows, adjusted, strict=True)]
@@ -147,12 +160,11 @@ def by_corpus(made: Iterable[Prediction], head: str | None = None) -> dict[str, 
     return found
 
 
-def _compare(one: Answers, other: Answers, tests: int) -> dict[str, Any]:
-    """Return both UARs where both have answers, their difference, its p-value, and what difference could be seen.
+def _compare(one: Answers, other: Answers, common: Sequence[tuple[str, str]], tests: int) -> dict[str, Any]:
+    """Return both UARs over the ``common`` (segment, seed), their difference, its p-value, and which could be seen.
 
     The last is that of one of so many ``tests``.
     """
-    common = sorted(one.labels.keys() & other.labels.keys())
     names = sorted({*one.targets.values(), *one.labels.values(), *other.labels.values()})
     code = {name: index for index, name in enumerate(names)}
 

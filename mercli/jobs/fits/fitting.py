@@ -252,11 +252,17 @@ def save(folder: Path, config: FitConfig, data: Data, fitted: Fitted, train: Seq
         temperature=1.0 if isinstance(fitted.temperature, tuple) else fitted.temperature,
         temperatures=fitted.temperature if isinstance(fitted.temperature, tuple) else (),
         priors={"train": np.mean(list(used.values()), 0).tolist(), **used} if used else {},
-        trained_on=[*({"corpus": name, "split": split or "all"} for name, split in train), *_taught(data)],
+        trained_on=[*_learned_from(data, train), *_taught(data)],
         facts={"mercli": __version__, **facts},
         held_prior=fitted.held_prior,
     )
     bundles.save(folder, card, fitted.head, fitted.stats, _readme(card, facts))
+
+
+def _learned_from(data: Data, train: Sequence[Part]) -> Iterator[dict[str, Any]]:
+    """Yield the parts by which corpora they are, whatever those are called here."""
+    for name, split in train:
+        yield {"corpus": data.corpora[name].identity, "split": split or "all"}
 
 
 def _taught(data: Data) -> list[dict[str, Any]]:

@@ -50,6 +50,11 @@ def _folds(corpus: CorpusData, name: str, seed: int) -> Folds:
 def _drawn(corpus: CorpusData, group: str, count: int, seed: int) -> Folds:
     """Return folds of about as many segments each: the largest groups first, each to the fold that has the fewest."""
     sizes = Counter(splits.group_of(segment, group) for segment in corpus.segments)
+    if len(sizes) < 2:
+        raise ConfigError(
+            f"--folds '{group}:{count}': corpus '{corpus.name}' has one {group}",
+            "--folds clip:5" if group != "clip" else "mer train, without --folds",
+        )
     if not 2 <= count <= len(sizes):
         raise ConfigError(
             f"--folds '{group}:{count}': corpus '{corpus.name}' can have 2 to {len(sizes)} of them",

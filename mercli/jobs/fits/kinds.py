@@ -12,8 +12,6 @@ from mercli.fusion.bundle import whole_options
 from mercli.labels import FIGURES
 from mercli.types import LabelScheme
 
-COMMAND = "mer train --set"
-
 
 def check(config: FitConfig, scheme: LabelScheme) -> None:
     """Raise ``ConfigError`` for the first option that is not of this kind of scheme."""
@@ -21,30 +19,39 @@ def check(config: FitConfig, scheme: LabelScheme) -> None:
     if config.monitor is not None and config.monitor not in figures:
         raise ConfigError(
             f"monitor '{config.monitor}' is no figure of a {scheme.kind} scheme, expected {', '.join(figures)}",
-            f"{COMMAND} monitor={figures[0]}",
+            f"mer {config.command} --set monitor={figures[0]}",
         )
     if scheme.kind == "one-of":
         return
+    if isinstance(config, LocoConfig) and config.encoders:
+        rows = ", ".join(config.encoders)
+        raise ConfigError(
+            f"rows of encoders ({rows}) are for one-of schemes, and '{scheme.name}' is a {scheme.kind} scheme",
+            "mer loco, without --encoders",
+        )
     for key, value, plain in _of_classes(config, scheme):
         if value != plain:
             raise ConfigError(
                 f"{key}={value} is for one-of schemes, and '{scheme.name}' is a {scheme.kind} scheme",
-                f"{COMMAND} {key}={'null' if plain is None else plain}",
+                f"mer {config.command} --set {key}={'null' if plain is None else plain}",
             )
 
 
-def check_head(name: str, options: Mapping[str, Any], scheme: LabelScheme) -> None:
-    """Raise ``ConfigError`` for a head (or the one that it wraps) that does not say it is for this kind of scheme."""
+def check_head(name: str, options: Mapping[str, Any], scheme: LabelScheme, command: str) -> None:
+    """Raise ``ConfigError`` for a head (or the one that it wraps) that does not say it is for this kind of scheme.
+
+    ``command``: the one that is asked for, for the hint.
+    """
     facts = registry.get("heads", name).facts
     if inside := facts.get("wraps"):
         own = whole_options(name, options)[1]
-        check_head(own[inside], own["options"], scheme)
+        check_head(own[inside], own["options"], scheme, command)
     kinds = facts.get("kinds", ("one-of",))
     if scheme.kind not in kinds:
         other = next(s.name for s in registry.specs("heads") if scheme.kind in s.facts.get("kinds", ()))
         raise ConfigError(
             f"head '{name}' is for {', '.join(kinds)} schemes, and '{scheme.name}' is a {scheme.kind} scheme",
-            f"mer train --head {other} --scheme {scheme.name}",
+            f"mer {command} --head {other} --scheme {scheme.name}",
         )
 
 
@@ -65,4 +72,3 @@ def _of_classes(config: FitConfig, scheme: LabelScheme) -> Iterator[tuple[str, A
         yield "distill.teacher", config.distill.teacher, None
     if isinstance(config, LocoConfig):
         yield "compare", config.compare, None
-        yield "encoders", config.encoders, {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,13 @@ from mercli.fusion.calibration import log_frequencies
 from mercli.fusion.sampling import drawn
 from mercli.fusion.source import numbered, source
 from mercli.fusion.training import Schedule
-from mercli.jobs.fits import kinds
+from mercli.jobs.fits import covering, kinds
 from mercli.jobs.fits.dataset import Data
 from mercli.labels import FIGURES
 from mercli.types import LabelScheme
+
+Taught = tuple[Data, Sequence[covering.Part]]
+"""The data of a head's first fit, and the parts of them that it learns from."""
 
 
 def ready(config: FitConfig, heads: Iterable[str], scheme: LabelScheme) -> None:
@@ -34,7 +37,7 @@ def ready(config: FitConfig, heads: Iterable[str], scheme: LabelScheme) -> None:
     for head in heads:
         options = config.head.options if head == config.head.name else {}
         whole_options(head, options)
-        kinds.check_head(head, options, scheme)
+        kinds.check_head(head, options, scheme, config.command)
 
 
 def adjusts(config: FitConfig) -> bool:
@@ -97,22 +100,21 @@ def schedule(config: FitConfig, targets: Any, scheme: LabelScheme, seed: int) ->
     )
 
 
-def precisions(data: Mapping[str, Data], heads: Mapping[str, FitConfig]) -> dict[str, str]:
-    """Return the precision that each of these heads is trained at; ``auto`` is tried on the first training batch."""
+def precisions(taught: Mapping[str, Taught], heads: Mapping[str, FitConfig]) -> dict[str, str]:
+    """Return the precision that each head with data is trained at; ``auto`` is tried on the first training batch."""
     return {
-        name: config.precision if config.precision != "auto" else _tried(config, data[name])
-        for name, config in heads.items()
+        name: heads[name].precision if heads[name].precision != "auto" else _tried(heads[name], *own)
+        for name, own in taught.items()
     }
 
 
-def _tried(config: FitConfig, data: Data) -> str:
+def _tried(config: FitConfig, data: Data, train: Sequence[covering.Part]) -> str:
     import torch
 
     from mercli.fusion.precision import settled
 
     device = resolve(config.device)
     torch.manual_seed(config.seed)
-    train = [(name, "train") for name in config.corpora]
     learned = statistics(data.examples(train), config.reduce)
     widths = learned.widths(data.dims)
     head = registry.build("heads", config.head.name, widths, data.scheme, options=config.head.options).to(device)

@@ -15,7 +15,6 @@ from mercli import log, presets, registry, rundir
 from mercli.config import FitConfig
 from mercli.errors import ConfigError, DataError
 from mercli.jobs.fits import planning
-from mercli.jobs.fits.dataset import Data
 
 F = TypeVar("F", bound=FitConfig)
 FREE = ("engine", "checkpoint", "tensorboard", "runs")
@@ -100,16 +99,19 @@ def running(config: FitConfig, name: str, resume: Path | None, begun: Path | Non
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
 
 
-def settled(run: Path, data: Mapping[str, Data], heads: Mapping[str, F]) -> dict[str, F]:
+def settled(run: Path, taught: Mapping[str, planning.Taught], heads: Mapping[str, F]) -> dict[str, F]:
     """Return the configs by head with their precision settled once for a run, whose ``run.json`` tells it.
 
-    ``data``: what each of them learns from.
+    ``taught``: what each of them learns from; one that no fit is of keeps its own.
     """
     told = rundir.noted(run).get("precision")
     if told is None:
-        told = planning.precisions(data, heads)
+        told = planning.precisions(taught, heads)
         rundir.note(run, precision=told)
-    return {head: config.model_copy(update={"precision": told[head]}) for head, config in heads.items()}
+    return {
+        head: config.model_copy(update={"precision": told.get(head, config.precision)})
+        for head, config in heads.items()
+    }
 
 
 def _command(command: str, run: Path) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mercli.config import LocoConfig
 from mercli.errors import CheckpointError, DataError, MerError
-from mercli.jobs.fits import covering, dataset, fitting, systems
+from mercli.jobs.fits import covering, dataset, fitting, planning, systems
 from mercli.jobs.fits.resuming import Place
 
 LogP = NDArray[np.float64]
@@ -158,6 +158,16 @@ def possible(own: Mapping[str, LocoConfig], tasks: Sequence[Task]) -> tuple[list
         except DataError as fault:
             faults[seeds[0]] = fault
     return kept, faults
+
+
+def taught(own: Mapping[str, LocoConfig], tasks: Sequence[Task]) -> dict[str, planning.Taught]:
+    """Return what the first of each system's tasks learns from."""
+    first = {task.system: task for task in reversed(tasks)}
+    return {
+        system: (given(config, first[system].learn, first[system].apart)[1], _splits(first[system])[0])
+        for system, config in own.items()
+        if system in first
+    }
 
 
 def _check(config: LocoConfig, task: Task) -> None:

@@ -8,16 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mercli.fusion.training import Epoch
+from mercli.labels import FIGURES
 
 TAGS = {
     "train/loss": "loss",
     "train/lr": "lr",
     "train/peak_bytes": "peak_bytes",
     "dev/loss": "dev_loss",
-    "dev/uar": "dev_uar",
-    "dev/accuracy": "dev_accuracy",
-    "dev/weighted_f1": "dev_weighted_f1",
-    "dev/macro_f1": "dev_macro_f1",
+    **{f"dev/{name}": f"dev_{name}" for names in FIGURES.values() for name in names},
 }
 """The names of TensorBoard's curves, and the figures of an epoch that they show."""
 

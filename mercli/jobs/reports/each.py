@@ -17,7 +17,7 @@ TITLES = {"many-of": "Per label", "values": "Per dimension"}
 
 
 def section(run: Path) -> Section:
-    """Return every figure of each label or dimension in each corpus, the answers of all seeds together.
+    """Return every figure of each label or dimension in each corpus, means over seeds.
 
     Raises ``DataError`` where the run has stored no predictions with targets.
     """
@@ -27,7 +27,8 @@ def section(run: Path) -> Section:
     for group, here in stored.by_corpus().items():
         own = stored.group(here)
         title = own.title(f"{run.name}: {group}")
-        rows = intervals.each(stored.kind, stored.wanted[here], stored.scores[here], own.clusters, stored.names)
+        given = (stored.wanted[here], stored.scores[here], own.clusters, stored.seeds[here])
+        rows = intervals.each(stored.kind, *given, stored.names)
         if stored.kind == "many-of":
             _, first = np.unique(own.segments, return_index=True)
             there = (stored.wanted[here][first] > 0).sum(0)

@@ -47,10 +47,11 @@ def errors(run: Path, *, data: Path | None = None, most: int = 20) -> Section:
     count = len(stored.targets) * (1 if stored.kind == "one-of" else len(stored.names))
     groups = {name: stored.group(rows) for name, rows in stored.by_corpus().items()}
     of_seeds = [len(group.seeds) for group in groups.values()]
+    other = "confusion" if stored.kind == "one-of" else "classes"
     stored = stored if stored.kind == "one-of" else stored.misjudged()
     mistakes = _collected(stored, np.asarray(of_seeds))
     if not len(mistakes.groups):
-        raise DataError(f"run '{run.name}' makes no mistake in {count} answers", f"mer report confusion '{run}'")
+        raise DataError(f"run '{run.name}' makes no mistake in {count} answers", f"mer report {other} '{run}'")
     pairs = _pairs(stored, mistakes)
     paths, notes = _paths(run, data)
     rows = [

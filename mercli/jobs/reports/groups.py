@@ -33,9 +33,9 @@ def groups(run: Path, *, data: Path | None = None, least: int = 20) -> Section:
     """Return UAR and accuracy (of labels: weighted accuracy and F1, of values: CCC and Pearson's r) by corpus, sex,
     language, duration and speaker, with clustered intervals.
 
-    Groups with fewer than ``least`` segments, or that are one cluster, are told and not ranked. Answers of all seeds
-    are counted together; clusters are speakers, within a speaker clips. Raises ``DataError`` where the run has no
-    predictions with targets.
+    Groups with fewer than ``least`` segments, or that are one cluster, are told and not ranked. Figures of labels and
+    values are means over seeds, those of classes count the answers of all seeds together; clusters are speakers, within
+    a speaker clips. Raises ``DataError`` where the run has no predictions with targets.
     """
     known, notes = _known(run, data)
     stored, found = _collected(run, known)
@@ -136,7 +136,8 @@ def _row(key: tuple[str, str, str], group: Group, stored: Answers, least: int) -
     if stored.kind == "one-of":
         found = grouped.measured(*group.arrays(), len(stored.names))
     else:
-        found = intervals.mean(stored.kind, stored.wanted[group.rows], stored.scores[group.rows], group.clusters, names)
+        own = (stored.wanted[group.rows], stored.scores[group.rows], group.clusters, stored.seeds[group.rows])
+        found = intervals.mean(stored.kind, *own, names)
     segments = len(np.unique(group.segments))
     ranked = segments >= least and found["clusters"] > 1 and found[names[0]] is not None
     return {"head": key[0], "kind": key[1], "name": key[2], "segments": segments, **found, "ranked": ranked}

@@ -97,6 +97,12 @@ class Answers:
         of_segment = [numbers.setdefault(clip, len(numbers)) for clip, *_ in self.told]
         return np.asarray(of_segment, np.int64)[self.segments]
 
+    @cached_property
+    def seeds(self) -> Ints:
+        """The number of each answer's seed (N,)."""
+        numbers: Ints = np.unique([seed for _, seed, _, _ in self.folds], return_inverse=True)[1]
+        return numbers[self.parts]
+
     def group(self, rows: NDArray[Any], clusters: Ints | None = None) -> Group:
         """Return the answers of these rows as one group; ``clusters`` (N,) in the place of their own."""
         own = self.clusters if clusters is None else clusters

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mercli.jobs.reports.stored import unfinished
 from mercli.labels import FIGURES, WORDS
 from mercli.results import intervals, scored
 from mercli.results.section import INTERVAL, Interval, Picture, Section, Table
@@ -31,7 +30,7 @@ def section(run: Path, found: Mapping[str, Any]) -> Section:
     picture = Picture("loco", title, intervals.said(title, rows, main), **drawn)
     document = {"run": run.name, "figures": names} | {key: found[key] for key in ("means", "matrix", "failures")}
     document["held_out"] = found["rows"]
-    return Section("loco", "Leave one corpus out", document, tuple(tables), (picture,), tuple(_notes(run, found)))
+    return Section("loco", "Leave one corpus out", document, tuple(tables), (picture,), tuple(_notes(found)))
 
 
 def _columns(kind: str, first: tuple[str, ...]) -> tuple[str, ...]:
@@ -44,8 +43,14 @@ def _held(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
     for score in rows:
         row = score["row"]
         home = row["others_test"]
-        beside = home and home[scored.main_of(score)]
+        beside = home and _beside(home, scored.main_of(score))
         yield (row["head"], _marked(row, "corpus"), row["split"], *_cells(score), beside)
+
+
+def _beside(home: Mapping[str, Any], main: str) -> float | str | None:
+    """Return the figure on the other corpora's test splits, with the dagger where an encoder has seen one of them."""
+    value: float | None = home[main]
+    return value if value is None or not set(home["corpora"]) & set(home["seen_by"]) else f"{value:.3f}†"
 
 
 def _cells(score: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -65,9 +70,13 @@ def _name(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     return _marked(row, "corpus") + (f" ({row['head']})" if many else "")
 
 
-def _notes(run: Path, found: Mapping[str, Any]) -> Iterator[str]:
-    yield from unfinished(run)
-    if any(row["seen_by"] for row in (*found["rows"], *found["matrix"])):
+def _notes(found: Mapping[str, Any]) -> Iterator[str]:
+    homes = [(row, row["others_test"]) for row in found["rows"] if row["others_test"]]
+    if any(one["seen_by"] for one in (*found["rows"], *found["matrix"], *(home for _, home in homes))):
         yield "† an encoder was trained on this data: no mean holds it"
+    for row, home in homes:
+        if seen := sorted(set(home["seen_by"]) - set(home["corpora"])):
+            main = WORDS[scored.main_of(home)]
+            yield f"{row['head']} without {row['corpus']}: others' test {main} leaves out {', '.join(seen)}†"
     for failure in found["failures"]:
         yield f"{failure['fit']} could not be fitted: {failure['error']}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mercli import log
 from mercli.config_tune import FinetuneConfig
+from mercli.errors import ConfigError
 
 if TYPE_CHECKING:
     from mercli.tuning.network import Body
@@ -48,10 +49,17 @@ def begin(config: FinetuneConfig, classes: Sequence[str]) -> Begun:
 
 
 def body_of(config: FinetuneConfig, classes: Sequence[str]) -> Body:
-    """Return the network that a config names, all of it free to learn."""
+    """Return the network that a config names, all of it free to learn.
+
+    Raises ``ConfigError`` where other weights are to take the place of those of a hub's model.
+    """
     from mercli.tuning.network import named
 
     ours, model = named(config.encoder, config.modality)
+    if config.weights and not ours:
+        raise ConfigError(
+            f"'weights' is '{config.weights}', and encoder '{config.encoder}' brings its own", "--set weights=null"
+        )
     return BODIES[config.modality](config, ours, model, classes)
 
 

@@ -40,7 +40,7 @@ def card_of(
     Dev chose the epoch, so nothing is published for it (DESIGN 7).
     """
     body = begun.body
-    before = {"start": _inherited(config), lessons.TEACHER: [plain(use) for use in lesson.saw] if lesson else []}
+    before = {"start": inherited(config), lessons.TEACHER: [plain(use) for use in lesson.saw] if lesson else []}
     own = [row for name in corpora.held for row in _seen(name, corpora, parts)]
     return {
         "format": 1,
@@ -68,21 +68,25 @@ def card_of(
     }
 
 
-def _inherited(config: FinetuneConfig) -> list[dict[str, Any]]:
-    """Return what the weights that tuning began with had seen, where their card or the public model's says so."""
+def inherited(config: FinetuneConfig) -> list[dict[str, Any]]:
+    """Return what the weights that tuning begins with have seen, where their card or the public model's says so.
+
+    Weights may take the place of those of a named model: what either says has been seen counts.
+    """
     from mercli.features.embedded.weights import find
     from mercli.features.seeds import checkpoints, smil
     from mercli.tuning.network import named
 
     name, model = named(config.encoder, config.modality)
+    default = smil.AUDIO if name == "smil-audio" else None
+    places = [place for place in (config.weights, model or default) if place]
     if name.startswith("embedded-"):
-        return [plain(one) for one in find(config.modality, config.weights or model).trained_on]
-    start = config.weights or model or {"smil-audio": smil.AUDIO}.get(name, "")
-    known = {smil.AUDIO: smil.AUDIO_SAW, smil.TEXT: smil.TEXT_SAW}
-    if name == "smil-face":
-        known[start] = smil.FACE_SAW
-    learned = checkpoints.learned(start) if start else None
-    return [plain(one) for one in learned or known.get(start, ())]
+        found = [find(config.modality, place).trained_on for place in places or [""]]
+    else:
+        known = {smil.AUDIO: smil.AUDIO_SAW, smil.TEXT: smil.TEXT_SAW}
+        public = smil.FACE_SAW if name == "smil-face" else ()
+        found = [checkpoints.learned(place) or known.get(place, public) for place in places]
+    return _once([plain(one) for uses in found for one in uses])
 
 
 def _seen(name: str, corpora: Corpora, parts: Mapping[str, Sequence[Example]]) -> list[dict[str, Any]]:

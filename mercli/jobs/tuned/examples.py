@@ -16,6 +16,7 @@ from mercli.corpora import audit, manifest
 from mercli.errors import ConfigError, DataError
 from mercli.jobs.clips import keeping, kept
 from mercli.jobs.fits import labelling
+from mercli.jobs.fits.dataset import identity
 from mercli.jobs.fits.fitting import cluster
 from mercli.labels import narrowed
 from mercli.tuning.examples import Example
@@ -76,6 +77,16 @@ def _excluded(config: FinetuneConfig) -> Iterable[Segment]:
             yield from manifest.load(Path(config.data), name).segments()
         else:
             log.logger.info("%s is not prepared here, so its texts cannot be kept out", name)
+
+
+def refuse_excluded(config: FinetuneConfig, saw: Iterable[str], who: str, hint: str) -> None:
+    """Raise ``ConfigError`` where ``who`` saw a corpus that is excluded, by its name here or by which it is."""
+    known = {*saw}
+    for name in config.exclude:
+        here = (Path(config.data) / name / "corpus.yaml").is_file()
+        names = {name, identity(manifest.load(Path(config.data), name))} if here else {name}
+        if names & known:
+            raise ConfigError(f"{who} was trained on '{name}', which is excluded", hint)
 
 
 def _learnt(found: Corpora) -> LabelScheme:

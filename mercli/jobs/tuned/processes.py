@@ -43,18 +43,25 @@ def run_of(state: PartialState, make: Callable[[], Path]) -> Path:
 def trained(make: Callable[[FinetuneConfig], T], config: FinetuneConfig, folder: Path, resume: bool) -> T:
     """Train to the end; where memory runs out, half the batch is accumulated twice.
 
-    ``make`` the trainer of a config; ``resume``: from the newest whole checkpoint in ``folder``.
+    ``make`` the trainer of a config, around the same network every time; ``resume``: from the newest whole checkpoint
+    in ``folder``. What is tried again without one begins with the weights that the network came with.
     """
     import torch
 
     from mercli.features.hf_models import quiet
     from mercli.tuning.tuner import last_whole
 
+    start: dict[str, Any] | None = None
     while True:
         tuner = make(config)
+        network: Any = tuner.model
         last = last_whole(folder) if resume else None
         if last:
             log.logger.info("goes on from '%s'", last)
+        elif start is None:
+            start = {name: tensor.to("cpu", copy=True) for name, tensor in network.state_dict().items()}
+        else:
+            network.load_state_dict(start)
         try:
             with quiet(), warnings.catch_warnings():  # of torch, on how transformers hands masks over
                 warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")

@@ -87,8 +87,10 @@ def to_train(config: TrainConfig, data: dataset.Data, resume: Path | None) -> Le
 
     ``None`` where none is named, and where the run that is resumed has its lesson.
     """
+    if resume is not None and lessons.there(resume):
+        return None
     teacher = opened(config.distill, data.scheme.names)
-    if teacher is None or (resume is not None and lessons.there(resume)):
+    if teacher is None:
         return None
     if data.scheme.kind != "one-of":
         raise ConfigError(f"a teacher is for one class of several, and '{data.scheme.name}' is {data.scheme.kind}")
@@ -107,19 +109,16 @@ def to_finetune(config: FinetuneConfig, corpora: reading.Corpora, resume: Path |
 
     Raises ``ConfigError`` where it has seen an excluded corpus.
     """
+    if resume is not None and lessons.there(resume):
+        return None
     teacher = opened(config.distill, corpora.scheme.names)
-    if teacher is None or (resume is not None and lessons.there(resume)):
+    if teacher is None:
         return None
     segments = {name: [s for s in own if s.split == "train"] for name, own in corpora.segments.items()}
     asked = Asked(config.data, config.device, corpora.scheme.names, None, corpora.held, segments)
     lesson = _lesson(teacher, config.distill, asked)
-    for name in config.exclude:
-        here = (Path(config.data) / name / "corpus.yaml").is_file()
-        names = {name, dataset.identity(manifest.load(Path(config.data), name))} if here else {name}
-        if any(use.corpus in names for use in lesson.saw):
-            raise ConfigError(
-                f"teacher '{config.distill.teacher}' was trained on '{name}', which is excluded", "--distill another"
-            )
+    saw = [use.corpus for use in lesson.saw]
+    reading.refuse_excluded(config, saw, f"teacher '{config.distill.teacher}'", "--distill another")
     return lesson
 
 
@@ -164,10 +163,12 @@ def _by_bundle(teacher: Teacher, asked: Asked) -> tuple[dict[str, list[float]], 
     parts: list[fitting.Part] = [(name, None) for name in asked.held]
     numbers = fitting.of_bundle(teacher.bundle).log_probabilities(data, parts)
     ids = [segment.id for segment in data.segments(parts)]
+    # cards of old name corpora as they were called where they lay: such a name may be one that is called so here
     here = {name: dataset.identity(one) for name, one in asked.held.items()}
     saw = [
-        TrainedOn(here.get(use["corpus"], use["corpus"]), use["split"], tuple(use.get("speakers", ())))
+        TrainedOn(corpus, use["split"], tuple(use.get("speakers", ())))
         for use in card.trained_on
+        for corpus in dict.fromkeys((here.get(use["corpus"], use["corpus"]), use["corpus"]))
     ]
     saw += [use for uses in data.trained_on.values() for use in uses]
     return _rows(ids, numbers, teacher.classes, asked.classes), saw
