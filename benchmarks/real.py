@@ -1,7 +1,7 @@
 """Tables over real corpora with features that nothing was trained for; each writes its sections of docs/results.md.
 
-Usage: real.py DATA [WORK] [--loco] [--dialogue] [--voice-face]; without a flag, all of them. DATA holds the corpora as
-their readers take them (see SETS, MELD, RAVDESS); WORK keeps manifests, features and runs.
+Usage: real.py DATA [WORK] [--loco] [--dialogue] [--voice-face] [--paired]; without a flag, all of them. DATA holds the
+corpora as their readers take them (see SETS, MELD, RAVDESS); WORK keeps manifests, features and runs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from real_dialogue import dialogue
-from real_voice_face import voice_face
+from real_voice_face import paired, voice_face
 
 from mercli import config
 from mercli.corpora import manifest
@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path, nargs="?", default=Path("build/real"))
-    tables = {"loco": left_out, "dialogue": dialogue, "voice_face": voice_face}
+    tables = {"loco": left_out, "dialogue": dialogue, "voice_face": voice_face, "paired": paired}
     for name in tables:
         parser.add_argument(f"--{name.replace('_', '-')}", action="store_true")
     given = vars(parser.parse_args())

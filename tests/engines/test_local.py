@@ -66,7 +66,7 @@ def test_each_worker_tells_the_most_memory_that_it_held():
     assert list(engine.map(held, [300, 1, 1, 1])) == [300 << 20, 1 << 20, 1 << 20, 1 << 20]
     assert len(engine.peaks) == 2
     assert max(engine.peaks) > 300 << 20
-    assert min(engine.peaks) < 300 << 20
+    assert max(engine.peaks) - min(engine.peaks) > 200 << 20
 
 
 @pytest.mark.parametrize("jobs", [0, -1])

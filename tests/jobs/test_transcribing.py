@@ -111,6 +111,7 @@ def test_offline_asks_no_network_for_weights(mer, root, tmp_path, monkeypatch):
 def test_a_transcriber_with_a_network_has_the_threads_of_its_process_and_gives_them_back(root, monkeypatch):
     held = []
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setattr(devices, "_threads", None)
     monkeypatch.setattr(WhisperTranscriber, "transcribe", lambda *_: held.append(torch.get_num_threads()))
     devices.one_thread("cpu")
     transcripts.Finder(Choice(name="whisper"), "cpu").of(next(root.glob("*.wav")))
