@@ -64,10 +64,10 @@ class PartialError(MerError):
 
 
 @contextmanager
-def foreign(message: str) -> Iterator[None]:
-    """Turn whatever another library's reader stumbles over into a ``DataError``: the message, and what it said first.
+def foreign(message: str, hint: str | None = None, kind: type[MerError] = DataError) -> Iterator[None]:
+    """Turn whatever another library stumbles over into an error of ours: the message, and what that said first.
 
-    Such readers have errors of their own for torn files, unknown types and unsafe pickles, or none that is theirs.
+    Such libraries have errors of their own for torn files, unknown types and unsafe pickles, or none that is theirs.
     """
     try:
         yield
@@ -75,4 +75,14 @@ def foreign(message: str) -> Iterator[None]:
         raise
     except Exception as fault:
         said = next((line.strip() for line in str(fault).splitlines() if line.strip()), type(fault).__name__)
-        raise DataError(f"{message}: {said}") from fault
+        raise kind(f"{message}: {said}", hint) from fault
+
+
+@contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Raise ``MissingExtra`` where a package of this extra, without which ``what`` cannot be, is not installed."""
+    try:
+        yield
+    except ImportError as fault:
+        missing = f"{what} needs the extra '{name}' ({fault.name} is not installed)"
+        raise MissingExtra(missing, f"pip install 'mercli[{name}]'") from fault

@@ -20,6 +20,8 @@ CLASS_SETS: dict[str, tuple[str, ...]] = {
 }
 """Named choices of classes: the four and six that IEMOCAP is reported on, and all seven."""
 
+THRESHOLD = 0.5
+"""The probability at which a label of a many-of scheme is given."""
 FIGURES: dict[str, tuple[str, ...]] = {
     "one-of": ("uar", "accuracy", "weighted_f1", "macro_f1"),
     "many-of": ("weighted_accuracy", "f1", "weighted_f1"),

@@ -15,13 +15,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
-from mercli.errors import ConfigError, MerError, MissingExtra, PluginError
+from mercli.errors import ConfigError, MerError, PluginError, extra
 
 KINDS = ("corpora", "encoders", "heads", "engines", "transcribers")
 
@@ -258,15 +258,8 @@ def build(kind: str, name: str, *inputs: Any, options: Mapping[str, Any] | None 
     """Build a plugin from validated options; raises ``MissingExtra`` where its packages are absent."""
     spec = get(kind, name)
     checked = check_options(spec, options or {})
-    try:
+    with extra(spec.extra, f"'{name}'") if spec.extra else nullcontext():
         return spec.build(*inputs, **checked)
-    except ImportError as fault:
-        if spec.extra is None:
-            raise
-        raise MissingExtra(
-            f"'{name}' needs the extra '{spec.extra}' ({fault.name} is not installed)",
-            f"pip install 'mercli[{spec.extra}]'",
-        ) from fault
 
 
 def check_options(spec: Spec, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+# these networks are tiny: threads that wait for each other cost more than they bring
+os.environ["OMP_NUM_THREADS"] = "1"
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
 

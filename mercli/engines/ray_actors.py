@@ -93,7 +93,9 @@ class Ray:
                 ray.init(self.address, **quiet)
         except (OSError, RuntimeError, ValueError) as fault:
             where = f"at '{self.address}'" if self.address else "of this machine"
-            raise PluginError(f"the Ray {where} does not answer: {fault}", "RAY_AUTH_MODE=token ray status") from fault
+            hint = f"ray status --address {self.address}  # docs/batch.md, where it asks for a token"
+            told = f"the Ray {where} does not answer: {fault}"
+            raise PluginError(told, hint if self.address else "ray status") from fault
         try:
             with suppress(ValueError):  # outside of the main thread Ray sets none
                 signal.signal(signal.SIGTERM, on_sigterm)  # its own would leave by another exit code

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mercli.fusion import calibration
+from mercli.labels import THRESHOLD
 from mercli.types import LabelScheme
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Temperature = float | tuple[float, ...]
 T = TypeVar("T", NDArray[np.float64], "torch.Tensor")
-THRESHOLD = 0.5
-"""The probability at which a label of a many-of scheme is given."""
 NOTHING = "none"
 
 

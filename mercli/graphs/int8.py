@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from mercli.errors import foreign
-from mercli.graphs.session import needs_extra
+from mercli.errors import extra, foreign
+from mercli.graphs.session import NEEDED
 
 PICTURE = 4
 """Axes of the weights of a convolution over pictures: outputs, inputs, height, width."""
@@ -30,7 +30,7 @@ def shrunk(content: bytes, calls: Sequence[Call]) -> bytes:
     ``calls``: what the graph was given (arrays by name), which its convolutions' ranges are taken from. Raises
     ``MissingExtra``, and ``DataError`` for a graph that the quantiser cannot take.
     """
-    with needs_extra():
+    with extra(*NEEDED):
         import onnx
         from onnxruntime import quantization
     made = onnx.load_from_string(content)

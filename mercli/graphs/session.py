@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from mercli.errors import MissingExtra, foreign
+from mercli.errors import extra, foreign
 
+NEEDED = ("onnx", "a bundle with ONNX graphs")
 ERRORS_ONLY = 3
 """The runtime's own level of talk: it warns of what it optimises away."""
 
@@ -18,7 +18,7 @@ class Session:
     """A graph ready to run, on as many threads as torch has at the moment it is built."""
 
     def __init__(self, content: bytes, name: str) -> None:
-        with needs_extra():
+        with extra(*NEEDED):
             import onnxruntime
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -35,14 +35,3 @@ class Session:
         with foreign(f"the graph '{self.name}' cannot take its input"):
             found = self.session.run(None, {name: given[name].cpu().numpy() for name in self.inputs})
         return dict(zip(self.outputs, map(torch.from_numpy, found), strict=True))
-
-
-@contextmanager
-def needs_extra() -> Iterator[None]:
-    """Raise ``MissingExtra`` where a package of the extra ``onnx`` is not installed."""
-    try:
-        yield
-    except ImportError as fault:
-        raise MissingExtra(
-            f"ONNX bundles need the extra 'onnx' ({fault.name} is not installed)", "pip install 'mercli[onnx]'"
-        ) from fault

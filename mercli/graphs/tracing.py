@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mercli.errors import ConfigError
-from mercli.graphs.session import needs_extra
+from mercli.errors import ConfigError, extra, foreign
+from mercli.graphs.session import NEEDED
 
 OPSET = 17
 ONLY = "output"
@@ -73,21 +73,17 @@ def traced(module: nn.Module, call: Mapping[str, Any], free: Mapping[str, Sequen
     given = {name: value.clone() for name, value in call.items() if isinstance(value, Tensor)}
     flat = _Flat(module, list(given), {name: value for name, value in call.items() if name not in given}).eval()
     target = io.BytesIO()
-    with needs_extra():
+    with extra(*NEEDED):
         import onnx  # noqa: F401 - the exporter looks for it when it is done
-    with _plain_attention(flat), _hushed():
-        try:
-            with torch.no_grad():
-                outputs = list(parts(module(**call)))
-            torch.onnx.export(
-                flat, tuple(given.values()), target,  # type: ignore[arg-type]  # a stream will do
-                dynamo=False, opset_version=OPSET, input_names=list(given),
-                output_names=outputs,
-                dynamic_axes={name: {axis: f"{name}_{axis}" for axis in axes} for name, axes in free.items()},
-            )  # fmt: skip
-        except Exception as fault:  # of torch, of its exporter and of the module: each has kinds of its own
-            said = next(iter(str(fault).strip().splitlines()), type(fault).__name__)
-            raise ConfigError(f"{type(module).__name__} cannot be an ONNX graph: {said}") from fault
+    fails = foreign(f"{type(module).__name__} cannot be an ONNX graph", kind=ConfigError)
+    with fails, _plain_attention(flat), _hushed():
+        with torch.no_grad():
+            outputs = list(parts(module(**call)))
+        torch.onnx.export(
+            flat, tuple(given.values()), target,  # type: ignore[arg-type]  # a stream will do
+            dynamo=False, opset_version=OPSET, input_names=list(given), output_names=outputs,
+            dynamic_axes={name: {axis: f"{name}_{axis}" for axis in axes} for name, axes in free.items()},
+        )  # fmt: skip
     return target.getvalue()
 
 

@@ -224,7 +224,11 @@ def _card(name: str, card: bundles.BundleCard, parts: Mapping[str, Part]) -> bun
 
     precisions = {part: told.precision for part, told in parts.items() if told.why is None}
     kind = "int8" if "int8" in precisions.values() else "onnx"
-    near = {m: {"cosine": round(p.cosine, 6), "difference": float(f"{p.difference:.1e}")} for m, p in parts.items() if p.cosine is not None and p.difference is not None}  # fmt: skip # noqa: E501
+    near = {
+        part: {"cosine": round(told.cosine, 6), "difference": float(f"{told.difference:.1e}")}
+        for part, told in parts.items()
+        if told.cosine is not None
+    }
     facts = {
         "from": card.name,
         "from_sha256": bundles.sha256(packed.read(bundle_folder(name))[packed.SUMS]),

@@ -15,6 +15,7 @@ from mercli.results.stats import bounds, redrawn
 from mercli.results.style import STYLE, gridded, headed, render, series
 from mercli.types import SchemeKind
 
+Figures = dict[str, NDArray[np.float64]]
 DRAWN: Mapping[str, tuple[str, ...]] = {
     "many-of": ("weighted_accuracy", "precision", "recall", "f1"),
     "values": ("ccc", "pearson"),
@@ -41,7 +42,7 @@ def tallies(
     return found.reshape(*shape, *counts.shape[1:])
 
 
-def figures(kind: SchemeKind, counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def figures(kind: SchemeKind, counts: NDArray[np.float64]) -> Figures:
     """Return every figure of each label or dimension (..., K) of summed tallies."""
     return rated.figures(counts) if kind == "values" else labelled.figures(counts)
 
@@ -58,9 +59,7 @@ def each(
 
     ``None`` where a figure is undefined, and for intervals of one cluster.
     """
-    counts = tallies(kind, wanted, scores, clusters, seeds)
-    values = figures(kind, counts.sum(0))
-    drawn = figures(kind, redrawn(counts, 1000, 0)) if len(counts) > 1 else None
+    _, values, drawn = _drawn(kind, wanted, scores, clusters, seeds)
     return [
         {"name": name}
         | {figure: defined(value[:, place].mean()) for figure, value in values.items()}
@@ -84,14 +83,19 @@ def mean(
 
     With their intervals, whole clusters drawn.
     """
-    counts = tallies(kind, wanted, scores, clusters, seeds)
-    values = figures(kind, counts.sum(0))
-    drawn = figures(kind, redrawn(counts, 1000, 0)) if len(counts) > 1 else None
-    found: dict[str, Any] = {"answers": len(wanted), "clusters": len(counts)}
+    count, values, drawn = _drawn(kind, wanted, scores, clusters, seeds)
+    found: dict[str, Any] = {"answers": len(wanted), "clusters": count}
     for name in names:
         found[name] = defined(labelled.mean(values[name]).mean())
         found[f"{name}_interval"] = None if drawn is None else bounds(labelled.mean(drawn[name]).mean(-1))
     return found
+
+
+def _drawn(kind: SchemeKind, *answers: Any) -> tuple[int, Figures, Figures | None]:
+    """Return how many clusters there are, the figures (S, K), and those of 1000 draws (D, S, K) of two or more."""
+    counts = tallies(kind, *answers)
+    drawn = figures(kind, redrawn(counts, 1000, 0)) if len(counts) > 1 else None
+    return len(counts), figures(kind, counts.sum(0)), drawn
 
 
 def said(title: str, rows: Sequence[Mapping[str, Any]], figure: str) -> str:

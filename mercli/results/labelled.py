@@ -10,12 +10,12 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mercli.labels import THRESHOLD
 from mercli.results.stats import numbered
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 FIGURES = ("weighted_accuracy", "f1", "weighted_f1", "precision", "recall")
-THRESHOLD = 0.5
 
 
 def said(probabilities: Floats) -> Bools:

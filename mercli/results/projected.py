@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mercli.errors import MissingExtra
+from mercli.errors import extra
 from mercli.results.style import STYLE, columns, headed, palette, render
 
 METHODS = ("pca", "umap")
@@ -56,10 +56,8 @@ def _pca(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float
 
 def _umap(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return McInnes et al.'s (2018) layout, the same each time: one seed, one thread."""
-    try:
+    with extra("umap", "the UMAP projection"):
         from umap import UMAP
-    except ImportError as fault:
-        raise MissingExtra("UMAP is not installed", "pip install 'mercli[umap]'") from fault
     found = UMAP(n_neighbors=max(2, min(15, len(vectors) - 1)), random_state=0, n_jobs=1, init="pca")
     return np.asarray(found.fit_transform(vectors), np.float64)
 

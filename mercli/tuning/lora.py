@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from mercli.config_tune import FinetuneConfig
-from mercli.errors import ConfigError, MissingExtra
+from mercli.errors import ConfigError, extra
 from mercli.tuning.network import Body
 from mercli.tuning.parameters import depths
 
@@ -20,11 +20,8 @@ def changed(body: Body, config: FinetuneConfig) -> Any:
 
     Raises ``MissingExtra`` without ``peft``, ``ConfigError`` for a network without a transformer's layers.
     """
-    try:
+    with extra("lora", "lora.rank"):
         from peft import LoraConfig, LoraModel
-    except ImportError as fault:
-        needs = "low-rank changes need the extra 'lora' (peft is not installed)"
-        raise MissingExtra(needs, "pip install 'mercli[lora]'") from fault
     names = _layers(body, config)
     if not names:
         raise ConfigError(

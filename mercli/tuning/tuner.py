@@ -25,7 +25,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 
 from mercli.config_tune import FinetuneConfig, TuningLoss
 from mercli.distilling import distilled
-from mercli.errors import DataError
+from mercli.errors import DataError, MerError, foreign
 from mercli.log import logger
 from mercli.tuning.examples import Batches, Example, Place, draw
 from mercli.tuning.network import Tuned, collated, usable
@@ -182,10 +182,11 @@ class Tuner(Trainer):
 @contextmanager
 def _whole(folder: Path) -> Iterator[None]:
     try:
-        yield
-    except Exception as fault:
+        with foreign(f"checkpoint '{folder}' cannot be written", f"df -h {folder.parent}"):
+            yield
+    except MerError:
         shutil.rmtree(folder, ignore_errors=True)
-        raise DataError(f"checkpoint '{folder}' cannot be written: {fault}", f"df -h {folder.parent}") from fault
+        raise
 
 
 class _Epochs(TrainerCallback):

@@ -22,14 +22,6 @@ STAY = {"avtca-face": "channel_shuffle"}
 """Encoders whose networks stay in torch, and the operation that ONNX lacks."""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    held = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(held)
-
-
 def statistics(dims, axes=()):
     draw = np.random.default_rng(0)
     stats = Statistics.unchanging(dims)

@@ -16,14 +16,6 @@ from mercli.features.seeds.avtca_trunk import Trunk, scaled
 from mercli.types import Streams
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    held = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(held)
-
-
 def sound(samples: int, rate: int = frontend.RATE, seed: int = 0) -> Streams:
     noise = np.random.default_rng(seed).normal(0, 0.1, samples)
     return Streams(audio=noise.astype(np.float32), audio_rate=rate)

@@ -25,14 +25,6 @@ CLIP = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    held = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(held)
-
-
 def saved_wavlm(folder, **changes) -> str:
     from transformers import WavLMConfig, WavLMModel
 

@@ -32,14 +32,6 @@ HEARD = [name for name, (encoder, _) in MODELS.items() if encoder == "hf-audio"]
 SEEN = [name for name, (encoder, _) in MODELS.items() if encoder == "hf-vision"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def folder_of(tmp_path_factory):
     held = {}

@@ -70,14 +70,6 @@ def face_file(path: Path, layers: tuple[int, ...] = (1, 1, 1, 1), width: int = 8
     return path
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")

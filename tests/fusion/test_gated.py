@@ -22,12 +22,8 @@ SUBSETS = [s for n in (1, 2, 3) for s in itertools.combinations(DIMS, n)]
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _seeded():
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
 
 
 def batch(count=9, rows=3, dims=DIMS, seed=0, present=None):

@@ -24,14 +24,6 @@ PAIR = LabelScheme("pair", "one-of", ("a", "b"))
 PLAN = loop.Schedule(4, 10, 8, 1e-2, 0.0, 0.0, 3)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Line(torch.nn.Module):
     """The smallest head: one linear layer over the first modality."""
 

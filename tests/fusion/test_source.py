@@ -22,14 +22,6 @@ DIMS = {"audio": 5, "face": 4, "text": 3}
 PLAN = loop.Schedule(3, 10, 8, 1e-2, 1e-2, 0.3, 3, accumulate=2)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def feature(draw, rows, dim):
     valid = draw.random(rows) < 0.8
     valid[draw.integers(rows)] = True

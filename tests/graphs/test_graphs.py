@@ -18,14 +18,6 @@ from mercli.graphs.session import Session
 from mercli.graphs.tracing import parts, traced, whole
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    held = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(held)
-
-
 @pytest.mark.parametrize(
     "found",
     [

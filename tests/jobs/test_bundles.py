@@ -32,14 +32,6 @@ from tests.features.test_avtca_encoders import lively, saved_trunk  # noqa: E402
 from tests.parity.conftest import parity  # noqa: E402, F401
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def folder(tmp_path):
     """A copy of the shipped bundle, to be changed."""

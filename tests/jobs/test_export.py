@@ -29,14 +29,6 @@ HELLO = export.EXAMPLE
 LARGE = {"audio": "smil-audio", "face": "hf-vision", "text": "smil-text"}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    held = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(held)
-
-
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory):
     folder = tmp_path_factory.mktemp("twin") / "fp32"

@@ -13,14 +13,6 @@ from mercli.features.seeds.avtca_trunk import Modulator
 pytestmark = pytest.mark.parity
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    held = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(held)
-
-
 def test_mfcc_are_those_of_the_seed(parity):
     reference = parity("avtca_frontend")
     waves = sorted(name for name in reference.tensors if name.startswith("in.wave"))

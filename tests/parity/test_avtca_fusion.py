@@ -16,14 +16,6 @@ pytestmark = pytest.mark.parity
 FUSIONS = ("avtca_it_fusion", "avtca_lt_fusion", "avtca_ia_fusion")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    held = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(held)
-
-
 def built(reference, prefix=""):
     """Return the head that users get, with the weights of a checkpoint, and what it was read from."""
     seed = avtca_import.from_seed({prefix + name: tensor for name, tensor in reference.part("weights").items()})

@@ -11,14 +11,6 @@ from mercli.fusion.sampling import class_weights_per_item
 pytestmark = pytest.mark.parity
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    held = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(held)
-
-
 def test_items_are_cut_and_padded_as_in_the_seed(parity):
     reference = parity("foalnet_data")
     items = {name.split(".")[0] for name in reference.part("in") if name.endswith(".wave")}

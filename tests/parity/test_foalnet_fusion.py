@@ -16,14 +16,6 @@ pytestmark = pytest.mark.parity
 HEADS = ("foalnet_head_small", "foalnet_small_wavlm")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    held = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(held)
-
-
 def built(reference, prefix="", **changes):
     seed = foalnet_import.from_seed({prefix + name: tensor for name, tensor in reference.part("weights").items()})
     scheme = LabelScheme("seed", "one-of", tuple(map(str, range(seed.classes))))

@@ -20,14 +20,6 @@ from mercli.types import Streams  # noqa: E402
 pytestmark = pytest.mark.parity
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def saved(reference, folder, **preprocessor):
     """Write a reference's config and weights as the Hugging Face hub has them."""
     (folder / "config.json").write_text(json.dumps(reference.facts["constructor"]))

@@ -26,14 +26,6 @@ THEIRS = {"audio": "audio", "face": "video", "text": "text"}
 ORDER = ("uar", "accuracy", "macro_f1", "weighted_f1")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def batch_of(vectors, targets=None, without=()):
     """One row a modality; a modality in ``without`` is absent, though its values are still there."""
     count = len(vectors["audio"])

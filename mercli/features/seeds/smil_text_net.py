@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from mercli.contracts import TrainedOn
-from mercli.errors import DataError
+from mercli.errors import DataError, foreign
 from mercli.features.embedded.text import readable
 from mercli.features.seeds import checkpoints
 from mercli.features.seeds.checkpoints import Opened
@@ -68,10 +68,8 @@ def tokenizer(folder: Path) -> Any:
     expected = f"'{folder}' holds no tokenizer that can be read, expected tokenizer.json, or vocab.json and merges.txt"
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise DataError(expected)
-    try:
+    with foreign(expected):
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as fault:  # the reader of tokenizers knows no error of its own
-        raise DataError(expected) from fault
 
 
 class SmilText:

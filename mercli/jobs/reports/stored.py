@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mercli import rundir
 from mercli.errors import DataError
-from mercli.results.labelled import THRESHOLD
+from mercli.labels import THRESHOLD
 from mercli.types import SchemeKind
 
 Ints = NDArray[np.int64]
