@@ -47,8 +47,8 @@ def examples() -> list[Example]:
 def trainer(config: FinetuneConfig, folder: Path, held: list[Example]) -> Tuner:
     """Return the product's trainer without what it does between epochs."""
     tuner = Tuner(Tuned(HfWords(config, CLASSES)), held, held[:1], config, folder, "fp32", cpu=True)
-    tuner.args.eval_strategy, tuner.args.save_strategy = IntervalStrategy.STEPS, SaveStrategy.STEPS
-    tuner.args.eval_steps = tuner.args.save_steps = 10**9
+    tuner.args.eval_strategy, tuner.args.eval_steps = IntervalStrategy.STEPS, 10**9
+    tuner.args.save_strategy = SaveStrategy.NO  # by steps it saves after the last
     return tuner
 
 
