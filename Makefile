@@ -4,6 +4,8 @@ VENV := .venv
 CORPORA ?= ../shared/data
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# else every process compiles the libraries anew: 5 s of its start
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint lock embedded docs clean
 

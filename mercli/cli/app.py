@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mercli.cli.options import complain, out
+from mercli.engines import memory
 
 COMMANDS = (
     "predict",
@@ -53,7 +54,7 @@ def _app(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    pass
+    memory.keep()
 
 
 for _name in COMMANDS:

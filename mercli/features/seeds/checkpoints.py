@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -130,12 +131,23 @@ def learned(place: str) -> tuple[TrainedOn, ...] | None:
         raise DataError(f"'{card}' is no card of a tuned encoder: {fault}", "mer finetune --help") from fault
 
 
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Build networks inside with whatever lies in their memory: drawing weights takes as long as reading them."""
+    from transformers.initialization import no_init_weights
+
+    with no_init_weights():
+        yield
+
+
 def fill(network: Network, checkpoint: Checkpoint, spare: str = r"$^") -> Network:
     """Return the network with the checkpoint's weights in float32, in eval mode.
 
-    Names that match ``spare`` may be absent, or there for nothing. Raises ``DataError`` with the names of all other
-    missing and unexpected tensors, and of those of another shape.
+    Names that match ``spare`` may be absent, and are zeros then, or there for nothing. Raises ``DataError`` with the
+    names of all other missing and unexpected tensors, and of those of another shape.
     """
+    import torch
+
     own = network.state_dict()
     optional = re.compile(rf"num_batches_tracked$|{spare}")
     missing = [name for name in own if name not in checkpoint.tensors and not optional.search(name)]
@@ -150,7 +162,9 @@ def fill(network: Network, checkpoint: Checkpoint, spare: str = r"$^") -> Networ
     faults = [f"{what}: {_some(names)}" for what, names in found.items() if names]
     if faults:
         raise DataError(f"'{checkpoint.path}' does not fit {type(network).__name__}; {'; '.join(faults)}")
-    network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in both.items()}, strict=False)
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in own.items() if name not in both}
+    given = {name: tensor.to(own[name].dtype) for name, tensor in both.items()}
+    network.load_state_dict(zeros | given, assign=True)  # the file's own pages, which processes share
     return network.eval().requires_grad_(False)
 
 

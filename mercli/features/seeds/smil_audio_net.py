@@ -51,7 +51,8 @@ def load(opened: Opened) -> AudioNet:
     config = Wav2Vec2Config.from_dict(opened.config("wav2vec2"))
     weights = opened.checkpoint
     width, hidden = weights.width("projector.weight"), weights.width("projector.weight", 1)
-    network = AudioNet(Wav2Vec2Model(config), hidden, width, weights.width("classifier.weight"))
+    with checkpoints.unfilled():
+        network = AudioNet(Wav2Vec2Model(config), hidden, width, weights.width("classifier.weight"))
     # the mask's embedding only serves training, and configs differ in whether it exists
     return checkpoints.fill(network, weights, r"masked_spec_embed$")
 

@@ -55,8 +55,9 @@ def load(opened: Opened) -> TextNet:
 
     config = RobertaConfig.from_dict(opened.config("roberta"))
     weights, dense = opened.checkpoint, "classifier.dense.weight"
-    head = _Classifier(weights.width(dense, 1), weights.width(dense), weights.width("classifier.out_proj.weight"))
-    network = TextNet(RobertaModel(config, add_pooling_layer=False), head)
+    with checkpoints.unfilled():
+        head = _Classifier(weights.width(dense, 1), weights.width(dense), weights.width("classifier.out_proj.weight"))
+        network = TextNet(RobertaModel(config, add_pooling_layer=False), head)
     # position ids were part of state dicts until transformers 4.31; a pooler is no part of this classifier
     return checkpoints.fill(network, weights, r"embeddings\.position_ids$|^roberta\.pooler\.")
 
