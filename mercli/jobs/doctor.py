@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 from mercli import presets, registry
 from mercli.errors import MerError
@@ -42,6 +45,11 @@ def _python() -> Iterator[Row]:
     # what this process may use, where the system tells it
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield _row("cores", "ok", str(cores))
+    library = importlib.util.find_spec("transformers")
+    origin = Path((library and library.origin) or __file__)
+    if sys.dont_write_bytecode and not Path(importlib.util.cache_from_source(origin)).is_file():
+        told = "libraries are compiled at every start, which takes seconds (PYTHONDONTWRITEBYTECODE is set)"
+        yield _row("bytecode", "absent", told, f"python -m compileall -q {origin.parents[1]}")
 
 
 def _packages() -> Iterator[Row]:

@@ -194,3 +194,11 @@ def test_doctor_says_what_works(mer):
     rows = {row["check"]: row["state"] for row in json.loads(answer.out)}
     assert answer.code == 0
     assert rows["shipped bundle"] == rows["torch"] == "ok"
+
+
+def test_doctor_tells_where_libraries_are_compiled_at_every_start(mer, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
+    (row,) = [row for row in json.loads(mer("doctor", "--json").out) if row["check"] == "bytecode"]
+    assert row["state"] == "absent"
+    assert row["help"].startswith("python -m compileall -q ")
