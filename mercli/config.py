@@ -91,7 +91,8 @@ class FitConfig(Config):
     """What ``train`` and ``loco`` share: corpora, head, and how it is fitted.
 
     ``dropout_kind``: ``rate`` hides each modality of each segment with the chance ``modality_dropout``. Whatever that
-    is, ``softhard`` and ``noise`` take a batch in copies with sound or face weakened, hidden or replaced (AVT-CA).
+    is, ``softhard``, ``noise`` and ``hard`` take a batch in copies with sound or face weakened, hidden or replaced
+    (AVT-CA).
     ``mixup`` is the alpha of mixtures (Zhang et al. 2018), 0 for none. ``oversample``: to how many items of a class the
     sampler of that name goes, else to the largest's. ``checkpoint``: seconds between two looks at a training that can
     be resumed. ``reduce`` {modality: C}: to how many principal components of the training rows. ``compat``: the system
@@ -115,7 +116,7 @@ class FitConfig(Config):
     lr: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     modality_dropout: float = Field(default=0.2, ge=0, lt=1)
-    dropout_kind: Literal["rate", "softhard", "noise"] = "rate"
+    dropout_kind: Literal["rate", "softhard", "noise", "hard"] = "rate"
     mixup: float = Field(default=0.0, ge=0)
     curriculum: Curriculum = Curriculum()
     optimizer: Optimizer = Optimizer()

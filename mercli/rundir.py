@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import platform
@@ -23,6 +24,12 @@ from mercli.errors import DISK_FULL, DataError
 
 STAMP = len("20260101-000000")
 VERSIONED = ("mercli", "torch", "transformers", "numpy", "mediapipe", "av", "scikit-learn")
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 @contextmanager

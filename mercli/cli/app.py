@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from mercli.cli.options import complain, out
-from mercli.engines import memory
 
 COMMANDS = (
     "predict",
@@ -54,7 +53,7 @@ def _app(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    memory.keep()
+    pass
 
 
 for _name in COMMANDS:

@@ -17,6 +17,8 @@ from mercli import log, network
 from mercli.errors import DISK_FULL, DataError, MerError
 
 LISTS = ("--corpora", "--modalities", "--classes", "--heads", "--encoders", "--exclude", "--clips")
+PATHS = ("--clips", "--encoders")
+"""Those whose values may be paths, in which a comma is one."""
 WRITING = (*DISK_FULL, errno.EROFS)
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -33,19 +35,23 @@ def expand(args: list[str]) -> list[str]:
         name, equals, value = arg.partition("=")
         if name in LISTS:
             option = name
-            for part in filter(None, value.split(",")) if equals else ():
+            for part in _parts(option, value) if equals else ():
                 spelled += [option, part]
         elif arg.startswith("-"):
             option = None
             spelled.append(arg)
         elif option is not None:
-            for part in filter(None, arg.split(",")):
+            for part in _parts(option, arg):
                 spelled += [option, part]
         elif spelled[-2:] == ["--prior", "corpus"]:
             spelled[-1] = f"corpus:{arg}"
         else:
             spelled.append(arg)
     return spelled
+
+
+def _parts(option: str, value: str) -> list[str]:
+    return [value] if option in PATHS else [part for part in value.split(",") if part]
 
 
 class Command(TyperCommand):

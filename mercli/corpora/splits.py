@@ -76,8 +76,8 @@ def group_of(segment: Segment, group: str) -> str:
     key = {"speaker": segment.speaker, "dialogue": segment.dialogue, "clip": segment.clip_id}[group]
     if key is None:
         raise ConfigError(
-            f"--split {group}:... asks for a {group}, and segment '{segment.id}' has none",
-            "mer prepare --split clip:0.8/0.1/0.1 ...",
+            f"splitting by {group} was asked for, and segment '{segment.id}' has none",
+            "name another group: mer prepare --split clip:0.8/0.1/0.1, or mer train --folds clip:5",
         )
     return key
 

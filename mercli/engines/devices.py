@@ -115,7 +115,7 @@ def precision(asked: str, device: str) -> str:
     if asked == "fp16" and device == "cpu":
         raise ConfigError(
             "precision 'fp16' was asked for on a CPU, which computes in fp32 or bf16",
-            "mer extract --precision auto, or --device cuda",
+            "--precision auto, or --device cuda",
         )
     if asked != "auto":
         return asked

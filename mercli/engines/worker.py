@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mercli import log, registry
-from mercli.engines import devices, memory
+from mercli.engines import devices
 
 STATUS = Path("/proc/self/status")
 
@@ -36,7 +36,6 @@ def begin(told: Setup) -> None:
     """Make this process what its parent is: the same plugins and log level, and a device of its own."""
     log.setup(quiet=told.level > logging.INFO, verbose=int(told.level < logging.INFO))
     devices.be_worker(told.number, told.threads)
-    memory.keep()
     # N workers with N threads each would fight over the cores; torch asks for this when it is imported
     os.environ["OMP_NUM_THREADS"] = "1"
     for path in told.plugin_files:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mercli.errors import ConfigError, DataError, foreign
 from mercli.features import hub
 from mercli.features.hub import CONFIG, Pin
+from mercli.rundir import sha256
 
 UNUSED = r"masked_spec_embed$"  # it only serves training, and configs differ in whether it exists
 POOLER = r"(^|\.)pooler\."
@@ -64,7 +65,7 @@ def load(
             f"'{model}' lacks {len(fatal)} tensors of {type(network).__name__}, the first being '{fatal[0]}'"
         )
     described = [folder / name for name in (CONFIG, *needed, *extra) if (folder / name).is_file()]
-    lines = sorted(f"{file.name} {hub.sha256(file)}" for file in (*files, *described))
+    lines = sorted(f"{file.name} {sha256(file)}" for file in (*files, *described))
     weights = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return Loaded(network.eval().requires_grad_(False), folder, weights, pools=not lacking)
 

@@ -14,6 +14,7 @@ from mercli.contracts import TrainedOn
 from mercli.errors import ConfigError, DataError
 from mercli.features import hf_models
 from mercli.features.hub import Pin
+from mercli.languages import code
 from mercli.types import Feature, Streams, StreamSettings, Transcript
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class HfText:
         """Return the text to encode: empty where there is none, or where it is known to be in another language."""
         if transcript is None:
             return ""
-        known = transcript.language and self.language and _code(transcript.language) != _code(self.language)
+        known = transcript.language and self.language and code(transcript.language) != code(self.language)
         return "" if known else transcript.text.strip()
 
     def _tokens(self, text: str) -> tuple[list[int], Offsets]:
@@ -113,10 +114,6 @@ class HfText:
                 return [rows[:count] for rows, count in zip(states.cpu().numpy(), lengths.tolist(), strict=True)]
             pooled = states[:, 0] if self.pooling == "cls" else hf_models.averaged(states, mask)
             return list(pooled.cpu().numpy()[:, None])
-
-
-def _code(language: str) -> str:
-    return language.lower()[:2]
 
 
 def _limit(network: nn.Module, tokenizer: Any) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 
 from mercli import log, network
 from mercli.errors import DISK_FULL, DataError
+from mercli.rundir import sha256
 
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -216,9 +217,3 @@ def digest(files: Sequence[Path]) -> str:
     """Return the sha256 of the one file of a model's weights, or one of them all."""
     sums = [sha256(file) for file in files]
     return sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
-
-
-def sha256(file: Path) -> str:
-    """Return the sha256 of a file's bytes."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

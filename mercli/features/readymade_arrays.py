@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mercli.contracts import TrainedOn
 from mercli.errors import ConfigError, DataError, foreign
+from mercli.rundir import sha256
 from mercli.types import Feature, Modality, Streams, StreamSettings
 
 GIGABYTE = 1 << 30
@@ -91,8 +92,7 @@ def fingerprint(files: Iterable[tuple[str, Path]]) -> str:
     for name, path in every:
         whole.update(f"{name}\0{sizes[name]}\0".encode("utf-8", "surrogateescape"))
         if not large:
-            with path.open("rb") as stream:
-                whole.update(hashlib.file_digest(stream, "sha256").digest())
+            whole.update(bytes.fromhex(sha256(path)))
     return whole.hexdigest()
 
 

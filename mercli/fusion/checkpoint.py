@@ -42,7 +42,7 @@ class Checkpoint:
         if held["data"] != self.data:
             raise CheckpointError(
                 f"checkpoint '{self.path}' was written of other features or labels than are there now",
-                "mer train without --resume",
+                "the same command without --resume: a new run",
             )
         training.restore(held["training"])
 

@@ -42,7 +42,7 @@ class Schedule:
     clip: float = 1.0
     monitor: Monitor = "uar"
     sampler: Literal["shuffled", "balanced", "by-corpus", "oversample", "in-order"] = "shuffled"
-    dropout: Literal["rate", "softhard", "noise"] = "rate"
+    dropout: Literal["rate", "softhard", "noise", "hard"] = "rate"
     oversample: int | None = None
     mixup: float = 0.0
     curriculum: Curriculum = field(default_factory=Curriculum)

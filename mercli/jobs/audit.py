@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from mercli.corpora import audit as checks
 from mercli.corpora import manifest
 from mercli.corpora.audit import Finding, Part
 from mercli.errors import DataError
+from mercli.rundir import sha256
 
 Contents = dict[str, list[tuple[str, str]]]
 """The (content, corpus/path) of each clip's media."""
@@ -81,7 +82,7 @@ def _contents(held: Sequence[manifest.Manifest], hashing: bool) -> Mapping[str, 
     digests: dict[Path, str] = {}
     for name, clip_id, medium, path, size, known in log.progress(rows, "audit media", total=len(rows), unit="media"):
         if known is None and hashing and size > 0 and sizes[size] > 1 and path not in digests:
-            digests[path] = _digest(path)
+            digests[path] = sha256(path)
         content = known or digests.get(path)
         if content:
             contents[name].setdefault(clip_id, []).append((content, f"{name}/{medium}"))
@@ -93,11 +94,6 @@ def _tell_gone(corpora: Iterable[str]) -> None:
         log.logger.warning("%s: %d media are no longer where they were prepared, so they are not compared", name, count)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def refuse_leaks(config: FitConfig | FinetuneConfig) -> None:
     """Raise ``DataError`` where the corpora of a training leak, unless the config allows it; no medium is read."""
     leaks = audit(Path(config.data), config.corpora, hashing=False).leaks
@@ -106,5 +102,8 @@ def refuse_leaks(config: FitConfig | FinetuneConfig) -> None:
     first = leaks[0]
     message = f"'{first.left}' and '{first.right}' share {first.count} of {first.of} {first.what}s, which must be apart"
     if not config.allow_leak:
-        raise DataError(message, f"mer audit --corpora {' '.join(config.corpora)}; --allow-leak trains all the same")
+        raise DataError(
+            message,
+            f"mer audit --corpora {' '.join(config.corpora)} --data {shlex.quote(config.data)}; --allow-leak goes on",
+        )
     log.logger.warning("%s; trained all the same: no figure of this run is speaker- or clip-independent", message)

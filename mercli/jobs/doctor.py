@@ -6,7 +6,7 @@ import importlib.util
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -30,7 +30,16 @@ Row = dict[str, str]
 
 def doctor() -> list[Row]:
     """Return one row per check: ``state`` is ok, absent (works without) or broken."""
-    return [*_python(), *_packages(), *_devices(), *_models(), *_plugins(), *_presets()]
+    sections = (_python, _packages, _devices, _models, _plugins, _presets)
+    return [row for section in sections for row in _tried(section)]
+
+
+def _tried(section: Callable[[], Iterator[Row]]) -> Iterator[Row]:
+    """Yield a section's rows; libraries that are not there or cannot be loaded are what this command is for."""
+    try:
+        yield from section()
+    except (ImportError, OSError) as fault:
+        yield _row(section.__name__.strip("_"), "broken", str(fault), "pip install --force-reinstall mercli")
 
 
 def _row(check: str, state: str, detail: str, help_: str = "") -> Row:
@@ -92,10 +101,11 @@ def _plugins() -> Iterator[Row]:
 
 
 def _presets() -> Iterator[Row]:
-    names = presets.names()
+    names, whole = presets.names(), 0
     for name in names:
         try:
             checking.preset(name)
+            whole += 1
         except MerError as fault:
             yield _row(f"preset {name}", "broken", fault.message, f"mer presets check {name}")
-    yield _row("presets", "ok", str(len(names)))
+    yield _row("presets", "ok" if whole == len(names) else "broken", f"{whole} of {len(names)} can be used")

@@ -15,7 +15,7 @@ from mercli.jobs import audit
 from mercli.jobs import train as fusion
 from mercli.jobs.extract import extract
 from mercli.jobs.features import encoding
-from mercli.jobs.fits import costing, covering, dataset, planning
+from mercli.jobs.fits import costing, covering, dataset, planning, resuming
 from mercli.jobs.tuned import joining, learners, processes
 from mercli.jobs.tuned.card import figures
 from mercli.types import Modality, StreamSettings
@@ -45,7 +45,7 @@ def train(config: TrainConfig, resume: Path | None = None) -> fusion.Trained | N
     with log.to_file(run / "log.txt") if state.is_main_process else nullcontext():
         if not joining.there(run):
             if state.is_main_process:
-                log.logger.info("continue with: mer train --resume %s", run)
+                log.logger.info("continue with: %s", resuming.command_of("train", run))
                 joining.keep(config, tuple(body.learners), encoders.settings)
             state.wait_for_everyone()
             with devices.many_threads(device):

@@ -13,7 +13,7 @@ from mercli.config_tune import FinetuneConfig
 from mercli.engines import devices
 from mercli.errors import ConfigError
 from mercli.jobs import audit
-from mercli.jobs.fits import lessons
+from mercli.jobs.fits import lessons, resuming
 from mercli.jobs.tuned import bodies, processes, teaching
 from mercli.jobs.tuned import examples as reading
 from mercli.jobs.tuned.card import card_of, inherited, write
@@ -65,7 +65,7 @@ def finetune(config: FinetuneConfig, resume: Path | None = None) -> Finetuned:
         if lesson is not None:
             parts["train"] = teaching.told(parts["train"], lesson, config, corpora.scheme.names, body.classes)
         if state.is_main_process:
-            log.logger.info("continue with: mer finetune --resume %s", run)
+            log.logger.info("continue with: %s", resuming.command_of("finetune", run))
         tuner = _trained(config, body, parts, run / CHECKPOINTS, (device, precision), resume is not None)
         begun.finish()
         found = tuner.answers(parts["test"])

@@ -230,6 +230,6 @@ def _readme(card: bundles.BundleCard) -> str:
         f"{card.facts['mercli']}; sha256 {card.facts['sha256']}.\n\n"
         f"Predicts {', '.join(card.scheme.names)} ({card.policy}) with the head `{card.head['name']}` over "
         f"{', '.join(card.dims)}. Trained on: {trained}. Not calibrated (temperature 1). The weights' licence "
-        f"is their authors.\n\n"
+        f"is their authors'.\n\n"
         f"    mer predict CLIP --model PATH-OF-THIS-FOLDER\n"
     )

@@ -189,7 +189,7 @@ def _save(folder: Path, config: LocoConfig, outcomes: Sequence[rounds.Outcome], 
     """Write the bundle of the seed that is best on dev."""
     fits = {outcome.task: outcome.fitted for outcome in outcomes if outcome.fitted}
     best = max(fits, key=lambda task: max(epoch.score for epoch in fits[task].epochs))
-    data = rounds.given(config, best.learn, best.apart)[0]
+    data = rounds.given(config, best.learn, best.apart)[1]
     learn: list[fitting.Part] = [(name, "train") for name in best.learn]
     fitting.save(folder, config, data, fits[best], learn, {**facts, "seed": best.seed})
 

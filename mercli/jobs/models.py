@@ -12,11 +12,11 @@ from mercli import registry
 from mercli.errors import DataError, MerError
 from mercli.features import hub
 from mercli.features.embedded import weights as embedded
-from mercli.fusion import bundle as bundles
 from mercli.fusion import packed
 from mercli.jobs import bundling
 from mercli.jobs.features.needs import Need, needed
 from mercli.jobs.predict import SHIPPED, bundle_folder
+from mercli.rundir import sha256
 from mercli.streams import whisper_weights
 
 SEE_CARD = "see its card"
@@ -170,7 +170,7 @@ def _pulled(need: Need, to: Path | None) -> Pulled:
     hub.held_to(need.sha256 or None, held)
     if faults := _check(place).faults:
         raise DataError(faults[0], f"rm -r '{place}' and pull again")
-    return Pulled(need.name, there.commit, tuple(hub.sha256(file) for file in held), str(place))
+    return Pulled(need.name, there.commit, tuple(sha256(file) for file in held), str(place))
 
 
 def _by_hand(need: Need) -> DataError:
@@ -196,7 +196,7 @@ def verify(names: Sequence[str]) -> list[Verified]:
 def _verified(need: Need, place: Path) -> Verified:
     name = _model(need).name
     if need.kind == "whisper":
-        broken = hub.sha256(place) != whisper_weights.place(need.name)[1]
+        broken = sha256(place) != whisper_weights.place(need.name)[1]
         return Verified(name, 1, 0, (f"'{place}' is not the file that openai-whisper lists",) if broken else ())
     checked = _check(place)
     faults = list(checked.faults)
@@ -215,7 +215,7 @@ def _check(place: Path) -> Verified:
     for file in _files(place):
         recorded = file.resolve().name
         if re.fullmatch(r"[0-9a-f]{64}", recorded):
-            found = hub.sha256(file)
+            found = sha256(file)
         elif re.fullmatch(r"[0-9a-f]{40}", recorded):
             content = file.read_bytes()
             # git names a file so; nothing here rests on its being hard to forge
@@ -233,5 +233,4 @@ def _verified_shipped() -> Verified:
     """Hold the shipped encoders and their bundle to its checksums and to the keys of the features it was fitted on."""
     told = bundling.verify(SHIPPED)
     files = packed.read(bundle_folder(SHIPPED))
-    faults = [*told.faults, *told.obstacles, *bundles.damaged(bundle_folder(SHIPPED), files)]
-    return Verified("embedded (shipped)", len(files) + len(told.encoders), 0, tuple(faults))
+    return Verified("embedded (shipped)", len(files) + len(told.encoders), 0, (*told.faults, *told.obstacles))

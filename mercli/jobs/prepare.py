@@ -18,6 +18,7 @@ from mercli.corpora.expected import Tally, bare
 from mercli.errors import ConfigError, DataError
 from mercli.jobs.clips.probing import Prober, probed
 from mercli.jobs.clips.transcribing import Scribe, transcribed
+from mercli.rundir import sha256
 from mercli.types import Clip, LabelMap, Segment
 
 Items = Iterator[Clip | Segment | Excluded]
@@ -237,11 +238,8 @@ def _assigned(raw: _Raw, config: PrepareConfig) -> splits.Assignment:
 
 
 def _hash(items: Iterable[Clip | Segment | Excluded], root: Path) -> Items:
-    import hashlib
-
     for item in items:
         medium = (item.video or item.audio or item.image) if isinstance(item, Clip) else None
         if isinstance(item, Clip) and medium:
-            with (root / medium).open("rb") as handle:
-                item = replace(item, sha256=hashlib.file_digest(handle, "sha256").hexdigest())
+            item = replace(item, sha256=sha256(root / medium))
         yield item

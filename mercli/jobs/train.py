@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import chain, groupby
 from pathlib import Path
@@ -79,7 +79,7 @@ def train(config: TrainConfig, resume: Path | None = None, *, begun: Path | None
         scores = {name: _score(config, data, name, own) for name, own in tested.items() if own}
         answers = (_predictions(config, fold, name, run.name) for name, own in tested.items() for fold in own)
         rundir.write_lines(run / "predictions.jsonl", chain.from_iterable(answers))
-        _save(run, config, folds, scores)
+        _save(run, config, settings, folds, scores)
         clock.note(run, "store")
         rundir.write_text(run / "scores.json", rundir.json_line(scores) + "\n")
     rows = [{"fold": number, **fold.scores} for number, fold in enumerate(folds, start=1)] if len(folds) > 1 else []
@@ -96,7 +96,9 @@ def _taught(
     return [known.marked(one) if known else one for one in every]
 
 
-def _save(run: Path, config: TrainConfig, folds: Sequence[_Fold], scores: dict[str, dict[str, Any]]) -> None:
+def _save(
+    run: Path, config: TrainConfig, settings: str, folds: Sequence[_Fold], scores: dict[str, dict[str, Any]]
+) -> None:
     """Write each fold's bundle; where there are no folds, the one bundle tells the scores."""
     # what a fold trains on may be any of the corpus's own splits
     learn: list[fitting.Part] = [(name, "train" if len(folds) == 1 else None) for name in config.corpora]
@@ -105,7 +107,8 @@ def _save(run: Path, config: TrainConfig, folds: Sequence[_Fold], scores: dict[s
         main = FIGURES[fold.data.scheme.kind][0]
         tested = fold.scores if len(folds) > 1 else scores
         told = {name: scored.rounded(score[main]) for name, score in tested.items()}
-        fitting.save(folder, config, fold.data, fold.best, learn, {"seed": fold.seed, f"test_{main}": told})
+        learned = replace(fold.data, corpora=_apart(settings, number)[0].corpora)  # priors are of what was learned
+        fitting.save(folder, config, learned, fold.best, learn, {"seed": fold.seed, f"test_{main}": told})
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,7 @@ def _classes(
     classes = len(scheme.names)
     guesses = [p.argmax(1) for p in answers]
     each = [metrics.uar(targets, guess, classes) for guess in guesses]
+    recall = np.mean([metrics.recalls(targets, guess, classes) for guess in guesses], 0)
     low, high = stats.clustered_interval(
         metrics.uar_of, np.tile(targets, len(guesses)), np.concatenate(guesses), [*clusters] * len(guesses), classes
     )
@@ -44,6 +45,7 @@ def _classes(
         "accuracy": float(np.mean([metrics.accuracy(targets, g) for g in guesses])),
         "weighted_f1": float(np.mean([metrics.weighted_f1(targets, g, classes) for g in guesses])),
         "macro_f1": float(np.mean([metrics.macro_f1(targets, g, classes) for g in guesses])),
+        "recall": {name: defined(value) for name, value in zip(scheme.names, recall, strict=True)},
     }
 
 

@@ -31,7 +31,7 @@ def clustered_interval(
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of a figure, whole clusters drawn with replacement.
 
-    Clusters are speakers, else videos, else dialogues: segments of one are not independent (Field & Welsh 2007).
+    Clusters are speakers, else dialogues, else clips: segments of one are not independent (Field & Welsh 2007).
     NaN bounds with fewer than two clusters.
     """
     matrices = by_cluster(targets, predicted, clusters, classes)

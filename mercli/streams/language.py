@@ -54,12 +54,6 @@ _LETTERS = {"ß": "de", "ä": "de", "ö": "de", "ü": "de", "ñ": "es", "¿": "e
 _LISTS = {language: frozenset(words.split()) for language, words in _FUNCTION_WORDS.items()}
 _SHARED = Counter(word for words in _LISTS.values() for word in words)
 
-_NAMES = {
-    "english": "en", "eng": "en", "german": "de", "deu": "de", "ger": "de", "french": "fr", "fra": "fr", "fre": "fr",
-    "spanish": "es", "spa": "es", "italian": "it", "ita": "it", "portuguese": "pt", "por": "pt",
-    "dutch": "nl", "nld": "nl", "dut": "nl",
-}  # fmt: skip
-
 
 def guess(text: str) -> str | None:
     """Return "en", "de", "fr", "es", "it", "pt" or "nl", "other" for a non-Latin script, ``None`` when unsure.
@@ -85,11 +79,3 @@ def guess(text: str) -> str | None:
     (second, _), (first, best) = sorted((score, language) for language, score in scores.items())[-2:]
     clear = first / len(words) >= MIN_SHARE and (first - second) / len(words) >= MIN_LEAD
     return best if clear and len(_LISTS[best].intersection(words)) >= MIN_DISTINCT else None
-
-
-def code(name: str | None) -> str | None:
-    """Return the short code of a language given as "en", "en-US", "eng" or "English"; ``None`` stays ``None``."""
-    if name is None or not name.strip():
-        return None
-    main = re.split(r"[-_]", name.strip().lower())[0]
-    return _NAMES.get(main, main)

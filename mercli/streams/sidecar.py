@@ -14,9 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mercli import languages
 from mercli.errors import DataError
-from mercli.streams import language as languages
 from mercli.streams.cues import Cue, parse_srt, parse_vtt, words_of
+from mercli.streams.language import guess
 from mercli.streams.trust import Heard, HeardTranscript, trust_of_all
 from mercli.types import Transcript, Word
 
@@ -72,7 +73,7 @@ def read_sidecar(path: Path, stem: str | None = None) -> Transcript | None:
     if suffix in (".srt", ".vtt"):
         return from_cues((parse_srt if suffix == ".srt" else parse_vtt)(text, str(path)), SOURCE, named)
     plain = " ".join(text.split())
-    return Transcript(plain, SOURCE, (), named or languages.guess(plain)) if plain else None
+    return Transcript(plain, SOURCE, (), named or guess(plain)) if plain else None
 
 
 def read_text(path: Path) -> str:
@@ -101,7 +102,7 @@ def from_cues(cues: list[Cue], source: str, language: str | None = None) -> Tran
         return None
     cues = sorted(cues, key=lambda cue: cue.start)
     text = " ".join(cue.text for cue in cues)
-    return Transcript(text, source, words_of(cues), language or languages.guess(text))
+    return Transcript(text, source, words_of(cues), language or guess(text))
 
 
 def _tag(path: Path, stem: str | None) -> str | None:
@@ -136,7 +137,7 @@ def _from_json(data: Any, path: Path, named: str | None) -> Transcript | None:
     joined = " ".join((" ".join(s["text"] for s in segments) or text).split())
     if not joined:
         return None
-    language = languages.code(spoken) or named or languages.guess(joined)
+    language = languages.code(spoken) or named or guess(joined)
     timed = tuple(sorted(words, key=lambda word: word.start))
     if not heard:
         return Transcript(joined, SOURCE, timed, language)

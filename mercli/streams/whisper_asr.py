@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mercli.errors import ConfigError, DataError, DeviceError
+from mercli.languages import code
 from mercli.registry import near
-from mercli.streams.language import code
 from mercli.streams.trust import LOW_TRUST, Heard, HeardTranscript, is_doubtful, trust_of_all
 from mercli.streams.whisper_weights import checkpoints, locate
 from mercli.types import Transcript, Word

@@ -22,6 +22,7 @@ from typing import Any
 from mercli import network
 from mercli.errors import ConfigError, DataError, MissingExtra
 from mercli.registry import near
+from mercli.rundir import sha256
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 4.0
@@ -61,7 +62,7 @@ def place(model: str, folder: Path | None = None) -> tuple[Path, str]:
 def pull(model: str, folder: Path | None = None) -> Path:
     """Return the named checkpoint, fetched where it is not there whole; raises ``DataError`` where that fails."""
     target, checksum = place(model, folder)
-    if target.is_file() and _sha256(target) == checksum:
+    if target.is_file() and sha256(target) == checksum:
         return target
     try:
         _fetch(checkpoints()[model], target, checksum)
@@ -71,11 +72,6 @@ def pull(model: str, folder: Path | None = None) -> Path:
             f"mer models pull whisper:{model}, where there is a network",
         ) from fault
     return target
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_folder() -> Path:
@@ -102,7 +98,7 @@ def _named(model: str, folder: Path, offline: bool) -> Path | None:
     address = checkpoints()[model]
     target, checksum = place(model, folder)
     if target.is_file():
-        if _sha256(target) == checksum:
+        if sha256(target) == checksum:
             return target
         reason = "the file there is damaged"
     else:

@@ -61,15 +61,17 @@ def classifier(
 def order_of(model: str, config: Any, classes: Sequence[str], reset: bool) -> tuple[str, ...]:
     """Return ``classes`` in the order of a checkpoint's logits, as they are where its head is new or ``reset``.
 
+    Checkpoints may spell them in other cases.
     Raises ``DataError`` for a head that was trained on other labels.
     """
     trained = any("Classification" in name or name == "AudioNet" for name in config.architectures or ())
-    own = [str(config.id2label[i]).lower() for i in sorted(config.id2label)] if trained else []
+    own = [str(config.id2label[i]) for i in sorted(config.id2label)] if trained else []
     if reset or not trained:
         return tuple(classes)
-    if sorted(own) != sorted(classes):
+    spelled = {name.casefold(): name for name in classes}
+    if sorted(map(str.casefold, own)) != sorted(spelled):
         raise DataError(
             f"'{model}' tells {', '.join(own)}; the corpora have {', '.join(classes)}",
             "mer finetune ... --reset-classifier",
         )
-    return tuple(own)
+    return tuple(spelled[name.casefold()] for name in own)

@@ -36,6 +36,10 @@ STATE = "trainer_state.json"
 """What the Trainer writes last: a checkpoint that has it is whole."""
 
 
+TINY = 1e-8
+"""The least that focal loss raises to an exponent: below 1 that has no finite slope at 0."""
+
+
 @dataclass
 class Skipped:
     """Examples of training that could not be read, each once, with the reason."""
@@ -149,6 +153,8 @@ class Tuner(Trainer):
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """Return the figures on dev; each process answers its share, and all know all answers."""
         found = self.answers(self.dev)
+        if not found.examples:
+            raise DataError("no dev segment can be read any more", "mer prepare --streams ...")
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in figures(found).items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -220,7 +226,8 @@ def loss(logits: Tensor, labels: Tensor, how: TuningLoss, weights: Tensor) -> Te
     """
     each = F.cross_entropy(logits, labels, reduction="none", label_smoothing=how.smoothing)
     if how.name == "focal":
-        each = each * (1 - logits.softmax(1).gather(1, labels[:, None])[:, 0]) ** how.gamma
+        log_p = logits.log_softmax(1).gather(1, labels[:, None])[:, 0]
+        each = each * (-torch.expm1(log_p)).clamp(min=TINY) ** how.gamma
     return (each * weights[labels]).mean()
 
 

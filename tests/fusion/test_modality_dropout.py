@@ -142,5 +142,5 @@ def test_the_kind_is_a_key_of_the_config_and_the_preset_avtca_takes_the_seeds():
     seed = resolve(TrainConfig, {"corpora": ("a",)}, preset="avtca")
     assert planning.schedule(seed, torch.tensor([0, 1]), PAIR, 0).dropout == "softhard"
     assert resolve(TrainConfig, {"corpora": ("a",)}).dropout_kind == "rate"
-    with pytest.raises(ConfigError, match=r"dropout_kind.*'rate', 'softhard' or 'noise'"):
+    with pytest.raises(ConfigError, match=r"dropout_kind.*'rate', 'softhard', 'noise' or 'hard'"):
         resolve(TrainConfig, {"corpora": ("a",)}, sets=["dropout_kind=hardest"])

@@ -23,6 +23,7 @@ FLOORS = {
         "config_compat",
         "config_tune",
         "distilling",
+        "languages",
         "presets",
         "rundir",
         "labels",

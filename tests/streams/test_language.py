@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from mercli.streams.language import code, guess
+from mercli.languages import code
+from mercli.streams.language import guess
 
 SENTENCES = {
     "en": ("I don't think that you should have done this to her.", "KIDS ARE TALKING BY THE DOOR"),

@@ -128,15 +128,19 @@ def _show(made: Any, json: bool) -> None:
 
 
 def _preset(preset: str, modality: str | None) -> str:
-    own = Path(preset).suffix in (".yaml", ".yml")
-    return preset if own else f"{preset}-{modality}"
+    if Path(preset).suffix in (".yaml", ".yml"):
+        return preset
+    if modality is None:
+        raise typer.BadParameter(f"audio, face or text must be told: '{preset}' may have each", param_hint="MODALITY")
+    return f"{preset}-{modality}"
 
 
 def _nothing_of(given: dict[str, Any], why: str) -> None:
     """Refuse what is given beside an option that leaves nothing else to say."""
     for name, value in given.items():
         if value is not None:
-            hint = f"--{name.removesuffix('.teacher').replace('_', '-')}"
+            option = f"--{name.removesuffix('.teacher').replace('_', '-')}"
+            hint = "MODALITY" if name == "modality" else option
             raise typer.BadParameter(why, param_hint=hint)
 
 

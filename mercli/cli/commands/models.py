@@ -77,7 +77,8 @@ def pull(
         rows.append(row)
         if row.error:
             complain(f"mer: {row.error}")
-            complain(f"  try: {row.hint}")
+            if row.hint:
+                complain(f"  try: {row.hint}")
     if json:
         show_json(rows)
     elif any(not row.error for row in rows):

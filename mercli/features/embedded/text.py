@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mercli.contracts import Encoder, TrainedOn
 from mercli.errors import DataError
 from mercli.features.embedded.weights import Weights, find
+from mercli.languages import code
 from mercli.registry import plugin
 from mercli.types import Feature, Streams, StreamSettings, Transcript
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from mercli.types import FloatArray
 
 DIM = 7 + 40
-ENGLISH = ("en", "eng", "english")
 
 
 @plugin(
@@ -45,8 +45,7 @@ def readable(transcript: Transcript | None) -> str:
     """Return the text to encode: empty where there is none, or where it is known not to be English."""
     if transcript is None:
         return ""
-    language = (transcript.language or "en").lower().replace("_", "-").split("-")[0]
-    return transcript.text if language in ENGLISH else ""
+    return transcript.text if code(transcript.language) in (None, "en") else ""
 
 
 def network(weights: Weights, dropout: float = 0.0) -> TextNet:

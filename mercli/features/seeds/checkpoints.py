@@ -18,6 +18,7 @@ from mercli.contracts import TrainedOn
 from mercli.errors import DataError
 from mercli.features import hub
 from mercli.features.hub import CONFIG, WEIGHTS, Pin
+from mercli.rundir import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,7 +45,7 @@ class Checkpoint:
 
     def fingerprint(self, files: Iterable[Path]) -> str:
         """Return one sha256 for the weights and the files that say how they are used, wherever those lie."""
-        lines = (f"{hub.sha256(file)}  {file.name}" for file in sorted(files, key=lambda file: file.name))
+        lines = (f"{sha256(file)}  {file.name}" for file in sorted(files, key=lambda file: file.name))
         return hashlib.sha256("\n".join([self.sha256, *lines]).encode()).hexdigest()
 
 
@@ -60,7 +61,7 @@ def read(path: Path, pin: Pin = None) -> Checkpoint:
         raise DataError(f"no weights at '{path}', {expected}")
     hub.held_to(pin, [file])
     tensors = _safetensors(file) if file.suffix == ".safetensors" else _pickled(file)
-    return Checkpoint(file, {_renamed(name): tensor for name, tensor in tensors.items()}, hub.sha256(file))
+    return Checkpoint(file, {_renamed(name): tensor for name, tensor in tensors.items()}, sha256(file))
 
 
 def _safetensors(file: Path) -> Mapping[str, Tensor]:

@@ -101,6 +101,7 @@ class _Part:
     window: int
     start: float
     end: float
+    last: bool
 
 
 def _parts(windows: Sequence[Window], longest: float | None) -> deque[_Part]:
@@ -110,7 +111,8 @@ def _parts(windows: Sequence[Window], longest: float | None) -> deque[_Part]:
         count = 1 if longest is None else max(1, ceil((end - start) / longest))
         step = (end - start) / count
         parts += [
-            _Part(index, start + k * step, start + (k + 1) * step if k + 1 < count else end) for k in range(count)
+            _Part(index, start + k * step, end if k + 1 == count else start + (k + 1) * step, k + 1 == count)
+            for k in range(count)
         ]
     return deque(sorted(parts, key=lambda part: (part.start, part.window)))
 
@@ -194,7 +196,7 @@ def _emit(
         face_boxes=track.boxes if track else None,
         missing=missing,
     )
-    return Piece(part.window, streams, part.start, last=not any(rest.window == part.window for rest in parts))
+    return Piece(part.window, streams, part.start, last=part.last)
 
 
 def _still(medium: Medium, windows: Sequence[Window], finder: FaceFinder | None) -> Iterator[Piece]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from mercli.errors import DataError
 from mercli.jobs.clips import kept
 from mercli.jobs.clips.cutting import Medium, Piece, Source, cut, length, words
 from mercli.jobs.clips.transcripts import Finder
+from mercli.rundir import sha256
 from mercli.types import Clip, Segment, Streams, StreamSettings
 
 NOT_ASKED = Source((), None, "not asked for")
@@ -68,9 +68,8 @@ def _unchanged(unit: Unit) -> None:
         return
     if not (unit.root / medium).is_file():
         raise DataError(f"'{medium}' has vanished since it was prepared", f"mer prepare --corpus {clip.corpus} ...")
-    with (unit.root / medium).open("rb") as handle:
-        if hashlib.file_digest(handle, "sha256").hexdigest() != clip.sha256:
-            raise DataError(f"'{medium}' has changed since it was prepared", f"mer prepare --corpus {clip.corpus} ...")
+    if sha256(unit.root / medium) != clip.sha256:
+        raise DataError(f"'{medium}' has changed since it was prepared", f"mer prepare --corpus {clip.corpus} ...")
 
 
 def _media(unit: Unit) -> tuple[Medium, ...]:

@@ -14,7 +14,7 @@ from mercli.contracts import Excluded
 from mercli.errors import DataError
 from mercli.jobs.clips.transcripts import Finder, trusted
 from mercli.log import logger
-from mercli.rundir import json_line, write_text
+from mercli.rundir import json_line, sha256, write_text
 from mercli.types import Clip, Segment, Transcript, Word
 
 FOLDER = "transcripts"
@@ -51,9 +51,7 @@ class Scribe:
     def _heard(self, finder: Finder, path: Path) -> Transcript | None:
         if self.folder is None:
             return finder.of(path)
-        with path.open("rb") as handle:
-            content = hashlib.file_digest(handle, "sha256").hexdigest()
-        kept = self.folder / f"{content[:24]}-{self._heard_with}.json"
+        kept = self.folder / f"{sha256(path)[:24]}-{self._heard_with}.json"
         if kept.is_file():
             return _read(kept)
         found = finder.of(path)

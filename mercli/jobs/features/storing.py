@@ -27,7 +27,7 @@ class Encoded:
 
 @dataclass
 class Coverage:
-    """What the store holds of a corpus after extraction, and how many of its clips failed."""
+    """What the store holds of a corpus after extraction, and how many of the part's own ``clips`` ``failed``."""
 
     corpus: str
     segments: int = 0
@@ -72,7 +72,8 @@ class Filling:
         """Return what the stores hold now."""
         found = self.coverage
         found.failed = len(self.failures)
-        found.clips = sum(1 for _ in self.held.clips())
+        number, count = self.part
+        found.clips = len(range(number, len({segment.clip_id for segment in self.held.segments()}), count))
         for segment in self.held.segments():
             found.segments += 1
             for modality, store in self.own.items():

@@ -62,7 +62,7 @@ def resolve(
         if key.partition(".")[0] not in FREE:
             raise ConfigError(
                 f"run '{run.name}' was begun with {key} = {before!r}, and {now!r} is asked for",
-                _command(model.command, run),
+                command_of(model.command, run),
             )
     return asked, run
 
@@ -88,7 +88,7 @@ def running(config: FitConfig, name: str, resume: Path | None, begun: Path | Non
     run = resume or begun or rundir.create(Path(config.runs), name, config.model_dump())
     if resume:
         rundir.note(run, resumed=[*rundir.noted(run).get("resumed", ()), rundir.provenance()])
-    command = _command(config.command, run)
+    command = command_of(config.command, run)
     with log.to_file(run / "log.txt"):
         log.logger.info("if this is stopped, continue with: %s", command)
         try:
@@ -114,6 +114,7 @@ def settled(run: Path, taught: Mapping[str, planning.Taught], heads: Mapping[str
     }
 
 
-def _command(command: str, run: Path) -> str:
+def command_of(command: str, run: Path) -> str:
+    """Return the line that goes on with a run, with the plugins it needs, to be typed as it is."""
     plugins = [part for path in registry.loaded_files() for part in ("--plugin", str(path))]
     return shlex.join(["mer", command, "--resume", str(run), *plugins])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def _probe(data: dataset.Data, modality: str) -> dict[str, float] | None:
     """Return what is found of one modality, nothing where one corpus alone has it."""
     features, corpora, clusters = [], [], []
     for name, corpus in data.corpora.items():
-        step = max(1, len(corpus.segments) // MOST)
+        step = ceil(len(corpus.segments) / MOST)
         for segment, bundle in list(zip(corpus.segments, corpus.bundles, strict=True))[::step]:
             feature = bundle.features.get(modality)
             if feature is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def kind(name: str) -> Callable[..., Section]:
             if own not in KINDS[name]:
                 raise DataError(
                     f"run '{run.name}' answers in a {own} scheme, and {name} is for {' and '.join(KINDS[name])} ones",
-                    f"mer report classes {run.name}",
+                    f"mer report classes {shlex.quote(str(run))}",
                 )
         return function(*runs, **options)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mercli import rundir
+from mercli import presets, rundir
 from mercli.errors import DataError
 from mercli.jobs.reports.stored import unfinished
 from mercli.labels import FIGURES, WORDS
@@ -93,8 +93,10 @@ def _stored(run: Path) -> Iterator[dict[str, Any]]:
 def _running(run: Path) -> Iterator[dict[str, Any]]:
     """Yield the epochs that the checkpoints of a run in progress hold of fits that are not stored yet."""
     told = {(row.get("head"), row.get("held_out")) for row in _stored(run)}
+    own = presets.parse((run / "config.yaml").read_text(encoding="utf-8"), "config.yaml")
+    folds = own.get("folds", "official") != "official"
     for path in sorted((run / "checkpoints").glob("**/seed-*.pt")):
-        where = _place(path.relative_to(run / "checkpoints").parts)
+        where = _place(path.relative_to(run / "checkpoints").parts, folds)
         if where is not None and (where.get("head"), where.get("held_out")) not in told:
             import torch
 
@@ -102,12 +104,15 @@ def _running(run: Path) -> Iterator[dict[str, Any]]:
             yield from ({**where, **epoch} for epoch in state["epochs"])
 
 
-def _place(parts: tuple[str, ...]) -> dict[str, Any] | None:
-    """Return whose a checkpoint is, by its path; ``None`` for those of a matrix or a final bundle."""
+def _place(parts: tuple[str, ...], folds: bool) -> dict[str, Any] | None:
+    """Return whose a checkpoint is, by its path; ``None`` for those of a matrix or a final bundle.
+
+    ``folds``: whether a run of ``train`` has more than the official splits.
+    """
     seed = int(parts[-1].removeprefix("seed-").removesuffix(".pt"))
     match parts[:-1]:
         case (head, fold) if fold.startswith("without-"):
             return {"head": head, "held_out": fold.removeprefix("without-"), "seed": seed}
         case (fold,):
-            return {"fold": int(fold.removeprefix("fold-")), "seed": seed}
+            return ({"fold": int(fold.removeprefix("fold-"))} if folds else {}) | {"seed": seed}
     return None

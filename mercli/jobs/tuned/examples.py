@@ -136,8 +136,11 @@ def examples(
             log.logger.warning("%s: %d segments left out: %s", split, count, reason)
         if config.strict and lacking["its clip could not be decoded"]:
             raise DataError(f"{lacking['its clip could not be decoded']} segments of {split} could not be decoded")
-    if not made["train"]:
-        raise DataError(f"no training segment has {config.modality}", f"mer prepare --corpus {config.corpora[0]} ...")
+    for split in ("train", "dev"):
+        if not made[split]:
+            raise DataError(
+                f"no segment of {split} has {config.modality}", f"mer prepare --corpus {config.corpora[0]} ..."
+            )
     return made
 
 

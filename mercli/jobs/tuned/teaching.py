@@ -18,7 +18,7 @@ from mercli.config_tune import FinetuneConfig
 from mercli.contracts import TrainedOn
 from mercli.corpora import manifest
 from mercli.engines import devices
-from mercli.errors import ConfigError, DataError
+from mercli.errors import DataError
 from mercli.features.seeds import checkpoints
 from mercli.fusion import bundle as bundles
 from mercli.fusion import packed
@@ -92,8 +92,6 @@ def to_train(config: TrainConfig, data: dataset.Data, resume: Path | None) -> Le
     teacher = opened(config.distill, data.scheme.names)
     if teacher is None:
         return None
-    if data.scheme.kind != "one-of":
-        raise ConfigError(f"a teacher is for one class of several, and '{data.scheme.name}' is {data.scheme.kind}")
     held = {name: manifest.load(Path(config.data), name) for name in config.corpora}
     official = config.folds == "official"
     segments = {
