@@ -87,12 +87,12 @@ def _tracks(samples: FloatArray, bands: int) -> tuple[NDArray[np.float64], NDArr
     for first in range(0, len(frames), BLOCK):
         block = frames[first : first + BLOCK].astype(np.float64)
         power = np.abs(np.fft.rfft(block * window, FFT)) ** 2
-        parts.append((power @ mel_filters(bands), *_pitch(block)))
+        parts.append((power @ mel_filters(bands), *pitches(block)))
     mel, pitch, voicing = (np.concatenate(track) for track in zip(*parts, strict=True))
     return mel, pitch, voicing
 
 
-def _pitch(frames: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def pitches(frames: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return pitch and the height of the autocorrelation's peak, divided by the window's own (Boersma 1993)."""
     window = np.hanning(WINDOW)
     centred = (frames - frames.mean(1, keepdims=True)) * window

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from mercli import presets, registry
+from mercli.engines import devices
 from mercli.errors import MerError
 from mercli.jobs import checking
 
@@ -51,9 +51,7 @@ def _python() -> Iterator[Row]:
     yield _row(
         "python", "ok" if fits else "broken", platform.python_version(), "" if fits else "use CPython 3.11 or 3.12"
     )
-    # what this process may use, where the system tells it
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield _row("cores", "ok", str(cores))
+    yield _row("cores", "ok", str(devices.cores()))
     library = importlib.util.find_spec("transformers")
     origin = Path((library and library.origin) or __file__)
     if sys.dont_write_bytecode and not Path(importlib.util.cache_from_source(origin)).is_file():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mercli import __version__, config, registry
 from mercli.config import Choice, Recipe
+from mercli.contracts import TrainedOn
 from mercli.errors import ConfigError, DataError, MerError
 from mercli.features import hub
 from mercli.features.seeds import checkpoints
@@ -217,8 +218,7 @@ def _head(seed: SeedHead, scheme: LabelScheme, own: Sequence[str]) -> Any:
 
 def _trained_on(told: Sequence[str]) -> list[dict[str, str]]:
     """Return what the checkpoint has seen; an empty list would say: nothing."""
-    parts = [entry.partition(":") for entry in told]
-    uses = [{"corpus": corpus, "split": split or "all"} for corpus, _, split in parts]
+    uses = [{"corpus": use.corpus, "split": use.split} for use in map(TrainedOn.told, told)]
     return uses or [{"corpus": "unknown", "split": "unknown"}]
 
 

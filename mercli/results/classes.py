@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mercli.results.stats import bounds, redrawn
+from mercli.results.stats import bounds, numbered, redrawn
 from mercli.results.style import STYLE, gridded, headed, render, series
 
 Clusters = Sequence[Hashable] | NDArray[np.int64]
@@ -24,11 +24,11 @@ def tallies(
 
     They add as confusion matrices do and are all that these figures need, however many classes there are.
     """
-    order: dict[Hashable, int] = {}
-    number = np.asarray([order.setdefault(cluster, len(order)) for cluster in clusters], np.int64)
+    number = numbered(clusters)
+    rows = number.max(initial=-1) + 1
     hit, named = targets == predicted, predicted >= 0
     counts = [
-        np.bincount(number[kept] * classes + values[kept], minlength=len(order) * classes).reshape(-1, classes)
+        np.bincount(number[kept] * classes + values[kept], minlength=rows * classes).reshape(-1, classes)
         for kept, values in ((hit, targets), (np.ones_like(hit), targets), (named, predicted))
     ]
     return np.stack(counts, 1).astype(np.float64)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mercli.results.shares import shapley
-from mercli.results.stats import redrawn
+from mercli.results.stats import numbered, redrawn
 from mercli.results.style import STYLE, gridded, headed, render, series
 
 Subset = tuple[str, ...]
@@ -101,12 +101,10 @@ def scores(answers: Answers, *, draws: int = 1000) -> list[dict[str, Any]]:
 
 def _tallies(answers: Answers, subset: Subset) -> NDArray[np.float64]:
     """Return hits and support (C, 2, K) of each class per cluster."""
-    order: dict[Hashable, int] = {}
-    number = np.asarray([order.setdefault(cluster, len(order)) for cluster in answers.clusters], np.int64)
-    classes = len(answers.names)
+    number, classes = numbered(answers.clusters), len(answers.names)
     cells = number * classes + answers.targets
     counts = [
-        np.bincount(cells, weights=weights, minlength=len(order) * classes).reshape(-1, classes)
+        np.bincount(cells, weights=weights, minlength=(number.max(initial=-1) + 1) * classes).reshape(-1, classes)
         for weights in (answers.hits[subset], None)
     ]
     return np.stack(counts, 1).astype(np.float64)

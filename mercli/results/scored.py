@@ -92,7 +92,7 @@ def _interval(
 
 def _over_seeds(each: Sequence[dict[str, NDArray[np.float64]]], names: Sequence[str]) -> dict[str, Any]:
     """Return every figure's mean over its labels or dimensions and seeds, and of the first the seeds and spread."""
-    means = {name: [over(one[name]) for one in each] for name in names}
+    means = {name: [float(labelled.mean(one[name])) for one in each] for name in names}
     main = names[0]
     return {
         **{name: defined(np.mean(values)) for name, values in means.items()},
@@ -118,12 +118,6 @@ def main_of(score: Mapping[str, Any]) -> str:
 def rounded(value: float | None) -> float | None:
     """Return a figure to four digits, ``None`` where it is undefined."""
     return None if value is None else round(value, 4)
-
-
-def over(values: NDArray[np.float64]) -> float:
-    """Return the mean of what is defined among figures (K,), NaN where nothing is."""
-    kept = values[~np.isnan(values)]
-    return float(kept.mean()) if len(kept) else float("nan")
 
 
 def defined(value: Any) -> float | None:

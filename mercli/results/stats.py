@@ -6,7 +6,7 @@ a weighted sum of them, however many segments there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import islice
 
 import numpy as np
@@ -42,7 +42,7 @@ def clustered_interval(
     return float(low), float(high)
 
 
-def numbered(clusters: Sequence[Hashable]) -> NDArray[np.int64]:
+def numbered(clusters: Iterable[Hashable]) -> NDArray[np.int64]:
     """Return the number of each cluster (N,), in the order in which they first occur."""
     order: dict[Hashable, int] = {}
     return np.asarray([order.setdefault(cluster, len(order)) for cluster in clusters], np.int64)

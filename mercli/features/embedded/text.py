@@ -95,12 +95,12 @@ class _EmbeddedText:
             rows = torch.cat(self.network(**inputs), 1).cpu().numpy()
             known = [bool(self.network.idf[torch.from_numpy(ids).to(self.device)].any()) for ids, _ in found]
         return [
-            Feature(row[None] * np.float32(valid), _span(streams.transcript), np.array([valid]))
+            Feature(row[None] * np.float32(valid), spoken(streams.transcript), np.array([valid]))
             for row, valid, streams in zip(rows, known, batch, strict=True)
         ]
 
 
-def _span(transcript: Transcript | None) -> FloatArray:
+def spoken(transcript: Transcript | None) -> FloatArray:
     """Return times (1, 2) from the first word to the last; zeros where words have no times."""
     import numpy as np
 

@@ -13,10 +13,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mercli.contracts import TrainedOn
 from mercli.errors import DataError, foreign
-from mercli.features.embedded.text import readable
+from mercli.features.embedded.text import readable, spoken
 from mercli.features.seeds import checkpoints
 from mercli.features.seeds.checkpoints import Opened
-from mercli.types import Feature, Streams, StreamSettings, Transcript
+from mercli.types import Feature, Streams, StreamSettings
 
 if TYPE_CHECKING:
     from mercli.types import FloatArray
@@ -107,7 +107,7 @@ class SmilText:
             part = order[first : first + self.batch]
             rows[part] = self._rows([tokens[index] for index in part])
         return [
-            Feature(rows[index][None], _span(streams.transcript), np.asarray([index in tokens], np.bool_))
+            Feature(rows[index][None], spoken(streams.transcript), np.asarray([index in tokens], np.bool_))
             for index, streams in enumerate(batch)
         ]
 
@@ -122,10 +122,3 @@ class SmilText:
         with torch.inference_mode():
             dense, _ = self.network(padded.to(self.device), mask.to(self.device))
             return dense.float().cpu().numpy()
-
-
-def _span(transcript: Transcript | None) -> FloatArray:
-    """Return times (1, 2) from the first word to the last; zeros where words have no times."""
-    words = transcript.words if transcript else ()
-    span = (words[0].start, max(word.end for word in words)) if words else (0.0, 0.0)
-    return np.asarray([span], np.float32)

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from mercli.contracts import TrainedOn
 from mercli.errors import DataError
-from mercli.features.logmel_stats import _pitch as pitches
+from mercli.features.logmel_stats import pitches
 from mercli.features.windows import Span, window_spans
 from mercli.types import Feature, Streams, StreamSettings
 
