@@ -5,13 +5,12 @@ Order: defaults < ``base:`` preset < preset < ``--set a.b=value``. An ordinary f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mercli import presets
+from mercli import config_sets, presets
 from mercli.config_compat import Seed, as_the_seed
 from mercli.config_fit import Curriculum, Distill, EndToEnd, Loss, Monitor, Optimizer, RateSchedule
 from mercli.errors import ConfigError
@@ -200,31 +199,6 @@ C = TypeVar("C", bound=Config)
 PRESETTED: tuple[type[Config], ...] = (ExtractConfig, TrainConfig, LocoConfig, PredictConfig)
 
 
-def override(text: str) -> tuple[str, Any]:
-    """Split ``a.b=value`` at the first ``=``; the value is JSON, else text. Raises ``ConfigError`` without ``=``."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set '{text}' has no '=', expected key=value")
-    try:
-        return key.strip(), json.loads(value)
-    except json.JSONDecodeError:
-        return key.strip(), value
-
-
-def _place(model: type[Config], key: str) -> list[str]:
-    """Return the path of a ``--set`` key: a bare key that is no field is an option of the main plugin."""
-    path = key.split(".")
-    if len(path) == 1 and path[0] not in model.model_fields and model.main is not None:
-        return [model.main, "options", path[0]]
-    return path
-
-
-def _layer(path: list[str], value: Any) -> dict[str, Any]:
-    for key in reversed(path):
-        value = {key: value}
-    return value
-
-
 def over_defaults(model: type[Config], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``values`` laid over the defaults of nested fields, so that naming one key of a field keeps the others."""
     defaults = {name: info.default for name, info in model.model_fields.items()}
@@ -246,10 +220,10 @@ def resolve(
     the place of the defaults. Raises ``ConfigError`` that tells every fault with its path.
     """
     given = [(key.split("."), value) for key, value in flags.items() if value is not None]
-    given += [(_place(model, key), value) for key, value in map(override, sets)]
+    given += [(config_sets.place(model, key), value) for key, value in map(config_sets.override, sets)]
     command_line: dict[str, Any] = {}
     for path, value in given:
-        command_line = presets.merge(command_line, _layer(path, value))
+        command_line = presets.merge(command_line, config_sets.layer(path, value))
     merged = over_defaults(model, presets.lay(under or {}, presets.load(preset, model.command) if preset else {}))
     merged = as_the_seed(presets.lay(merged, command_line))
     return validate(model, merged, f"preset '{preset}'" if preset else "configuration")

@@ -242,7 +242,7 @@ def near(name: str, known: Any) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(known[:20])}"
+    return f"; known: {', '.join(known[:20]) or 'none'}"
 
 
 def get(kind: str, name: str) -> Spec:

@@ -174,14 +174,23 @@ def note(run: Path, **facts: Any) -> None:
     write_text(run / "run.json", json.dumps({**noted(run), **facts}, indent=2) + "\n")
 
 
-def find(runs: Path, name: str | None = None) -> Path:
-    """Return a run by path or by (the end of) its name, or the newest; raises ``DataError`` where there is none."""
+def command_of(run: Path) -> str:
+    """Return which command made a run: its name tells, behind the stamp."""
+    return run.name[STAMP + 1 :].partition("-")[0]
+
+
+def find(runs: Path, name: str | None = None, apart: str = "") -> Path:
+    """Return a run by path or by (the end of) its name, or the newest; raises ``DataError`` where there is none.
+
+    ``apart``: a command whose runs are not meant by the newest.
+    """
     if name is not None and (Path(name) / "run.json").is_file():
         return Path(name)
     # two runs of one second are told apart by when their provenance was written
     found = sorted(runs.glob("*/run.json"), key=lambda p: (p.parent.name[:STAMP], p.stat().st_mtime_ns, p.parent.name))
     made = [path.parent for path in found]
     if name is None:
+        made = [run for run in made if command_of(run) != apart]
         if not made:
             raise DataError(f"there is no run under '{runs}'", "mer train --help")
         return made[-1]

@@ -10,6 +10,8 @@ from mercli.cli.options import say
 from mercli.labels import FIGURES, WORDS
 
 Score = Mapping[str, Any]
+FEW = 5
+"""Clusters below which a percentile bootstrap says little of what others would show."""
 
 
 def kind_of(scores: Iterable[Score]) -> str:
@@ -61,6 +63,13 @@ def show_parts(scores: Mapping[str, Score]) -> None:
             two = "/".join(figure(told[f"acc2_negative_{name}"]) for name in ("rest", "positive"))
             f1 = "/".join(figure(told[f"f1_negative_{name}"]) for name in ("rest", "positive"))
             say(f"{corpus}: negative against the rest/positive: Acc-2 {two}, F1 {f1}; Acc-7 {figure(told['acc7'])}")
+
+
+def few(scores: Mapping[str, Score]) -> None:
+    """Say which intervals are drawn from so few clusters that they are much too narrow, or jump."""
+    for name, score in scores.items():
+        if 1 < score["clusters"] < FEW:
+            say(f"{name}: {score['clusters']} clusters (speakers, dialogues or clips) carry no interval to lean on")
 
 
 def legend(seen: Iterable[list[str]]) -> None:

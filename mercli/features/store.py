@@ -213,6 +213,9 @@ def read_segment(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             if last > body.size:
                 raise DataError(f"'{path}' is cut short, expected {last} bytes of data and found {body.size}", hint)
             arrays[name] = body[first:last].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        ends = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        if ends < body.size:
+            raise DataError(f"'{path}' goes on after its data, by {body.size - ends} bytes", hint)
         return arrays, {name: json.loads(meta[name]) for name in ("ids", "missing", "prints", "trust")}
     except (OSError, ValueError, KeyError) as fault:
         raise DataError(f"'{path}' is no segment of the feature store: {fault}", hint) from fault

@@ -181,7 +181,10 @@ def _by_hand(need: Need) -> DataError:
 
 
 def verify(names: Sequence[str]) -> list[Verified]:
-    """Compare every file that is here with the hash its place records and with the presets' pins."""
+    """Compare every file that is here with the hash its place records and with the presets' pins.
+
+    What is named and is not here is a fault.
+    """
     found = []
     shipped = False
     for need in needed(list(names)):
@@ -190,6 +193,8 @@ def verify(names: Sequence[str]) -> list[Verified]:
             shipped = True
         elif place is not None:
             found.append(_verified(need, place))
+        elif names:
+            found.append(Verified(_model(need).name, 0, 0, (f"'{need.name}' is not here",)))
     return [*found, _verified_shipped()] if shipped else found
 
 

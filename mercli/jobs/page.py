@@ -32,7 +32,9 @@ def page(runs: Path, names: Sequence[str], output: Path | None) -> Page:
     The first run is compared with each other. A kind that a run has not the data or packages for is left out, with the
     reason on the page. Raises ``DataError`` where a run is not there, or where no kind applies to it.
     """
-    found = [rundir.find(runs, name) for name in names] or [rundir.find(runs)]
+    found = [rundir.find(runs, name) for name in names] or [rundir.find(runs, apart=origin.TUNED)]
+    for run in found:
+        origin.refuse_tuned(run)
     if output and output.is_dir():
         raise DataError(f"'{output}' is a folder, expected the name of a file", f"-o {output / 'report.html'}")
     parts = [_part(run, found[0] if number else None) for number, run in enumerate(found)]

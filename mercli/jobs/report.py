@@ -13,6 +13,7 @@ from typing import Any
 from mercli import rundir
 from mercli.errors import ConfigError
 from mercli.jobs import reports
+from mercli.jobs.reports import origin
 from mercli.results.section import INTERVAL, Interval, Section, Table
 
 FORMATS = ("png", "svg", "csv", "json", "txt")
@@ -40,7 +41,7 @@ def report(
     not there or has not what the kind needs.
     """
     check(formats)
-    found = [rundir.find(runs, name) for name in names]
+    found = [rundir.find(runs, name, apart=origin.TUNED) for name in names]
     section = reports.kind(kind)(*found, **options)
     return Report(section, list(write(section, output or found[0] / "report", formats)))
 

@@ -61,6 +61,8 @@ def remove(data: Path, corpora: Sequence[str], encoder: str | None, *, damaged: 
 
 
 def _folders(data: Path, corpora: Sequence[str]) -> Iterator[Path]:
+    if not data.is_dir():
+        raise DataError(f"'{data}' does not exist, expected the folder that mer prepare wrote into", "--data DIR")
     for name in corpora:
         if not (data / name / "features").is_dir():
             raise DataError(f"no features of '{name}' under '{data}'", f"mer extract --corpora {name} --data '{data}'")

@@ -29,6 +29,11 @@ def test_a_list_runs_to_the_next_option_however_it_is_spelled(corpora, rest):
     assert expand([*rest, "--", *corpora]) == [*rest, "--", *corpora]
 
 
+def test_a_comma_in_a_path_parts_nothing():
+    assert expand(["--clips", "well, no.mp4", "b.mp4"]) == ["--clips", "well, no.mp4", "--clips", "b.mp4"]
+    assert expand(["--encoders=a,b"]) == ["--encoders", "a,b"]
+
+
 def test_a_prior_takes_its_corpus_as_a_second_word():
     assert expand(["a.mp4", "--prior", "corpus", "meld", "-q"]) == ["a.mp4", "--prior", "corpus:meld", "-q"]
     assert expand(["--prior", "train", "a.mp4"]) == ["--prior", "train", "a.mp4"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mercli import config, presets
+from mercli import config, config_sets, presets
 from mercli.errors import ConfigError
 
 
@@ -22,12 +22,12 @@ from mercli.errors import ConfigError
     ],
 )
 def test_set_splits_at_the_first_equals_and_reads_json_else_text(text, expected):
-    assert config.override(text) == expected
+    assert config_sets.override(text) == expected
 
 
 @given(st.text(alphabet=st.characters(blacklist_characters="="), min_size=1).filter(str.strip), st.text())
 def test_set_never_loses_a_part_of_the_value(key, value):
-    found, parsed = config.override(f"{key}={value}")
+    found, parsed = config_sets.override(f"{key}={value}")
     assert found == key.strip()
     try:
         expected = json.loads(value)
@@ -38,7 +38,7 @@ def test_set_never_loses_a_part_of_the_value(key, value):
 
 def test_set_without_equals_is_refused():
     with pytest.raises(ConfigError, match="has no '='"):
-        config.override("lr")
+        config_sets.override("lr")
 
 
 def test_the_order_is_default_base_preset_set(tmp_path):

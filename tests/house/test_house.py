@@ -21,6 +21,7 @@ FLOORS = {
         "config",
         "config_fit",
         "config_compat",
+        "config_sets",
         "config_tune",
         "distilling",
         "languages",

@@ -92,6 +92,10 @@ def test_sentences_of_the_held_out_corpus_leave_the_training_side_and_are_counte
     assert apart.corpora["two"] is data.corpora["two"]
     done = loco.loco(fit)
     assert [row["same_texts_left_out"] for row in done.rows] == [{"two": 1}, {"one": 1}]
+    one = apart.corpora["one"]
+    learned = 0.5 + np.bincount([one.targets[row] for row in one.rows("train")], minlength=7)
+    (bundle,) = (bundles.load(path.parent).card for path in done.run.glob("**/without-two/bundle.json"))
+    assert bundle.priors["one"] == pytest.approx(learned / learned.sum())
 
 
 def test_what_a_tested_corpus_says_never_trains_in_the_matrix_or_beside_it(tmp_path, monkeypatch):

@@ -176,6 +176,16 @@ def test_sentiment_is_told_apart_both_ways_and_rounded_away_from_zero():
     assert scores["sentiment"] == found
 
 
+def test_the_recalls_of_classes_are_means_over_seeds_and_their_mean_is_uar():
+    scheme = LabelScheme("classes", "one-of", ("a", "b", "c"))
+    draw = np.random.default_rng(0)
+    targets, answers = draw.integers(0, 3, 60), [draw.dirichlet(np.ones(3), 60) for _ in range(2)]
+    found = scored.score(scheme, targets, answers, CLUSTERS)
+    each = [metrics.recall_score(targets, one.argmax(1), average=None) for one in answers]
+    assert list(found["recall"].values()) == pytest.approx(np.mean(each, 0))
+    assert np.mean(list(found["recall"].values())) == pytest.approx(found["uar"])
+
+
 def test_figures_of_each_label_have_intervals_of_their_own():
     targets, p = labels()
     rows = intervals.each("many-of", targets, p, np.arange(60) % 7, np.zeros(60), LABELS.names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from mercli.config_tune import FinetuneConfig, TuningLoss  # noqa: E402
+from mercli.errors import DataError  # noqa: E402
+from mercli.tuning.checkpoint import order_of  # noqa: E402
 from mercli.tuning.examples import Batches, draw  # noqa: E402
 from mercli.tuning.tuner import class_weights, loss  # noqa: E402
 
@@ -84,3 +88,16 @@ def test_a_class_that_training_lacks_weighs_nothing_more_than_others():
 def test_unknown_keys_are_refused():
     with pytest.raises(ValueError, match="extra"):
         FinetuneConfig(modality="audio", corpora=("a",), encoder="x", epoch=3)
+
+
+def test_focal_loss_of_what_is_certain_has_a_slope():
+    logits = torch.tensor([[40.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    loss(logits, torch.tensor([0, 1]), TuningLoss(name="focal", gamma=0.5), torch.ones(2)).backward()
+    assert logits.grad.isfinite().all()
+
+
+def test_classes_of_a_checkpoint_may_be_spelled_in_other_cases():
+    told = SimpleNamespace(architectures=["BertForSequenceClassification"], id2label={0: "sad", 1: "CONFUSED"})
+    assert order_of("own", told, ("Confused", "Sad"), reset=False) == ("Sad", "Confused")
+    with pytest.raises(DataError, match="tells sad, CONFUSED; the corpora have happy, sad"):
+        order_of("own", told, ("happy", "sad"), reset=False)

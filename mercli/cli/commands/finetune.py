@@ -148,8 +148,7 @@ def _embedded(
     modality: str | None, root: Path, preset: str | None, output: str | None, resume: str | None,
     set_: list[str] | None, json: bool,
 ) -> None:  # fmt: skip
-    from mercli import config as configs
-    from mercli import presets
+    from mercli import config_sets, presets
     from mercli.jobs.tuned import refit
 
     if modality is None:
@@ -163,7 +162,7 @@ def _embedded(
         return
     recipe = presets.load(_preset(preset or "embedded", modality), "finetune")
     recipe = recipe.get("refit", {}) if "encoder" in recipe else recipe
-    options = recipe | dict(map(configs.override, set_ or ()))
+    options = recipe | dict(map(config_sets.override, set_ or ()))
     weights = refit.refit(refit.RefitConfig(modality, root, folder, options, resume is not None))
     if json:
         show_json({"weights": weights, "card": weights.with_suffix(".json")})

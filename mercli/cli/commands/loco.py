@@ -32,7 +32,7 @@ from mercli.cli.options import (
     number,
     say,
 )
-from mercli.cli.scores import cells, columns, figure, kind_of, legend
+from mercli.cli.scores import cells, columns, few, figure, kind_of, legend
 from mercli.cli.sections import show_wide
 from mercli.labels import FIGURES, WORDS
 
@@ -98,6 +98,8 @@ def loco(
 
     if encoder and encoders:
         raise typer.BadParameter("give --encoder, or name it in a row of --encoders", param_hint="--encoder")
+    if head and heads:
+        raise typer.BadParameter("give --head, or name it in --heads", param_hint="--head")
     flags = {
         **tuned.flags(encoder),
         **systems.flags(encoders),
@@ -162,6 +164,7 @@ def _folds(result: Any) -> None:
     beside = ("wF1 est. prior", "classes") if classes else ()
     heading = [*first, "held out", "split", *columns(kind), *beside, f"others' test {WORDS[main]}"]
     _show("held out", heading, rows, len(first) + 1)
+    few({fold["corpus"]: fold["held_out"] for fold in result.rows})
     homes = [fold["others_test"]["seen_by"] for fold in result.rows if fold["others_test"]]
     legend([*(fold["seen_by"] for fold in result.rows), *homes, *(cell["seen_by"] for cell in result.matrix)])
 

@@ -178,6 +178,6 @@ def _conclude(failed: int, good: int, last: str, where: str) -> None:
     if good + failed == 0:
         raise DataError("there was nothing to predict: no path or line was given", "mer predict --help")
     if failed and not good:
-        raise DataError(last if failed == 1 else f"all {failed} items failed; the last: {last}", "mer doctor")
+        raise DataError(last if failed == 1 else f"all {failed} items failed; the last: {last}")
     if failed:
         raise PartialError(f"{failed} of {failed + good} items failed; {where} says which and why")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -55,8 +56,9 @@ def verify(
     for fault in faults:
         say(fault)
     if faults:
-        raise DataError(f"{len(faults)} files of the store are damaged", "mer store rm --damaged")
-    say(f"{sum(shelf.segments for shelf in shelves)} features in {len(shelves)} places are whole")
+        place = f" --data {shlex.quote(data)}" if data else ""
+        raise DataError(f"{len(faults)} files of the store are damaged", f"mer store rm --damaged{place}")
+    say(f"{sum(shelf.segments for shelf in shelves)} features in {len(shelves)} places can be read, and are numbers")
 
 
 def rm(

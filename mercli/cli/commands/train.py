@@ -31,7 +31,7 @@ from mercli.cli.options import (
     number,
     say,
 )
-from mercli.cli.scores import cells, columns, kind_of, legend, show_parts
+from mercli.cli.scores import cells, columns, few, kind_of, legend, show_parts
 
 Head = Annotated[str | None, typer.Option("--head", metavar="NAME", help="Fusion head (late); `mer list heads`.")]
 Require = Annotated[
@@ -150,6 +150,7 @@ def _show(trained: Any) -> None:
         ]
     show_table(["corpus", "split", *columns(kind_of(trained.scores.values()))], rows)
     show_parts(trained.scores)
+    few(trained.scores)
     legend([score["seen_by"] for score in trained.scores.values()])
     if untested := [name for name in trained.coverage if name not in trained.scores]:
         say(f"no test split, hence no score: {', '.join(untested)} (--folds clip:5 answers every segment out of fold)")

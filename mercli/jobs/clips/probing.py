@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from mercli.contracts import Excluded
 from mercli.errors import DataError
+from mercli.log import logger
 from mercli.types import Clip, Segment
 
 EMPTY = 0.1
@@ -87,14 +88,21 @@ def _probe(path: Path) -> Probe:
 
 
 def probed(items: Iterable[Clip | Segment | Excluded], prober: Prober) -> Iterator[Clip | Segment | Excluded]:
-    """Yield the items: clips with their duration, segments masked where their medium does not decode or is empty."""
+    """Yield the items: clips with their duration, segments masked where their medium does not decode or is empty.
+
+    At the end the log tells how many clips have media that do not decode.
+    """
     masks: dict[str, str] = {}
+    broken = 0
     for item in items:
         if isinstance(item, Clip):
             item, masks = _clip(item, prober)
+            broken += "undecodable" in item.meta
         elif isinstance(item, Segment) and masks:
             item = replace(item, masked={**masks, **item.masked})
         yield item
+    if broken:
+        logger.warning("%d clips have media that do not decode: probes.jsonl tells which and why", broken)
 
 
 def _clip(clip: Clip, prober: Prober) -> tuple[Clip, dict[str, str]]:

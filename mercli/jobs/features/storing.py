@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 from mercli.corpora.manifest import Manifest
@@ -72,18 +73,29 @@ class Filling:
         """Return what the stores hold now."""
         found = self.coverage
         found.failed = len(self.failures)
+        failed = {failure["id"] for failure in self.failures}
         number, count = self.part
-        found.clips = len(range(number, len({segment.clip_id for segment in self.held.segments()}), count))
-        for segment in self.held.segments():
-            found.segments += 1
-            for modality, store in self.own.items():
-                absent = transcripts.NOT_FOUND if modality == "text" else "the clip failed"
-                why = store.missing(segment.id) or (None if segment.id in store else absent)
-                if why is not None:
-                    reasons = found.missing.setdefault(modality, {})
-                    reasons[why] = reasons.get(why, 0) + 1
+        for place, (clip_id, segments) in enumerate(groupby(self.held.segments(), key=lambda one: one.clip_id)):
+            here = place % count == number
+            found.clips += here
+            for segment in segments:
+                found.segments += 1
+                for modality, store in self.own.items():
+                    why = store.missing(segment.id)
+                    if why is None and segment.id not in store:
+                        why = _absent(modality, failed=clip_id in failed, here=here)
+                    if why is not None:
+                        reasons = found.missing.setdefault(modality, {})
+                        reasons[why] = reasons.get(why, 0) + 1
         found.present = {modality: len(store) for modality, store in self.own.items()}
         return found
+
+
+def _absent(modality: str, *, failed: bool, here: bool) -> str:
+    """Return why a store knows nothing of a segment."""
+    if not here:
+        return "of another shard"
+    return transcripts.NOT_FOUND if modality == "text" and not failed else "the clip failed"
 
 
 def _write(own: Mapping[str, Store], bundles: list[FeatureBundle]) -> int:

@@ -40,12 +40,14 @@ def kind(name: str) -> Callable[..., Section]:
 
     It raises ``DataError`` for a run whose answers are in a scheme that the kind does not serve.
     """
+    from mercli.jobs.reports.origin import refuse_tuned
     from mercli.jobs.reports.stored import kind_of
 
     function: Callable[..., Section] = getattr(importlib.import_module(f"{__name__}.{name}"), name)
 
     def section(*runs: Path, **options: Any) -> Section:
         for run in runs:
+            refuse_tuned(run)
             own = kind_of(run)
             if own not in KINDS[name]:
                 raise DataError(

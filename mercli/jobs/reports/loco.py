@@ -68,7 +68,9 @@ def _notes(rows: list[dict[str, Any]], found: dict[str, Any]) -> Iterator[str]:
 def _scores(run: Path) -> dict[str, Any]:
     path = run / "scores.json"
     if not path.is_file():
-        raise DataError(f"run '{run.name}' has stored no scores (it is in progress, or was stopped)", f"ls '{run}'")
+        raise DataError(
+            f"run '{run.name}' has stored no scores (it is in progress, or was stopped)", f"mer loco --resume '{run}'"
+        )
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as fault:

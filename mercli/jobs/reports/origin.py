@@ -7,9 +7,20 @@ from pathlib import Path
 import yaml
 
 from mercli import config as configs
+from mercli import rundir
 from mercli.config import FitConfig, LocoConfig, TrainConfig
 from mercli.corpora import manifest
 from mercli.errors import ConfigError, DataError
+
+TUNED = "finetune"
+"""The command whose runs hold an encoder: what reports read they have not."""
+
+
+def refuse_tuned(run: Path) -> None:
+    """Raise ``DataError`` for a run of ``mer finetune``."""
+    if rundir.command_of(run) == TUNED:
+        card = run / "encoder" / "card.json"
+        raise DataError(f"run '{run.name}' is one of mer {TUNED}, and reports are of train and loco", f"cat '{card}'")
 
 
 def settings(run: Path, data: Path | None = None) -> FitConfig:
