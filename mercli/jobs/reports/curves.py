@@ -93,7 +93,8 @@ def _stored(run: Path) -> Iterator[dict[str, Any]]:
 def _running(run: Path) -> Iterator[dict[str, Any]]:
     """Yield the epochs that the checkpoints of a run in progress hold of fits that are not stored yet."""
     told = {(row.get("head"), row.get("held_out")) for row in _stored(run)}
-    own = presets.parse((run / "config.yaml").read_text(encoding="utf-8"), "config.yaml")
+    path = run / "config.yaml"
+    own = presets.parse(path.read_text(encoding="utf-8"), path.name) if path.is_file() else {}
     folds = own.get("folds", "official") != "official"
     for path in sorted((run / "checkpoints").glob("**/seed-*.pt")):
         where = _place(path.relative_to(run / "checkpoints").parts, folds)
