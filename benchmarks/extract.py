@@ -190,7 +190,7 @@ def workers(folder: Path, rounds: int) -> tuple[list[Figure], dict[str, Any]]:
     what = f"two workers, {SHARED} clips of {SHORT} s, wall time"
     figures = [
         over(f"{what} with start-up", "one worker", wall["1", "all"], wall["2", "all"], ">= 1.7x"),
-        over(f"{what} without start-up", "one worker", apart["1"], apart["2"]),
+        over(f"{what} without start-up", "one worker", apart["1"], apart["2"], ">= 1.7x"),
     ]
     middle = {f"{jobs}, {part}": round(statistics.median(times), 1) for (jobs, part), times in wall.items()}
     return figures, {"wall seconds (workers, clips)": middle}
