@@ -248,6 +248,8 @@ def _explain(model: type[BaseModel], error: Any) -> str:
         return f"unknown key '{path}'{near(str(error['loc'][-1]), getattr(parent, 'model_fields', {}))}"
     if error["type"] == "missing":
         return f"'{path}' is required"
+    if error["type"] == "too_short":
+        return f"'{path}' is {', '.join(map(str, error['input']))}, expected {error['ctx']['min_length']} or more"
     return f"'{path}' is {error['input']!r}: {error['msg'].lower()}"
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,7 +139,9 @@ def load(data: Path, corpus: str) -> Manifest:
     if not path.is_file():
         made = sorted(p.parent.name for p in data.glob("*/corpus.yaml"))
         known = f"prepared: {', '.join(made)}" if made else "nothing is prepared there"
+        close = get_close_matches(corpus, made, 1)
         raise DataError(
-            f"corpus '{corpus}' is not prepared under '{data}'; {known}", f"mer prepare --corpus {corpus} --root DIR"
+            f"corpus '{corpus}' is not prepared under '{data}'; {known}",
+            f"--corpora {close[0]}" if close else f"mer prepare --corpus {corpus} --root DIR",
         )
     return Manifest(folder, presets.parse(path.read_text(encoding="utf-8"), str(path)))

@@ -193,7 +193,7 @@ def verify(names: Sequence[str]) -> list[Verified]:
             shipped = True
         elif place is not None:
             found.append(_verified(need, place))
-        elif names:
+        elif names and not need.optional:
             found.append(Verified(_model(need).name, 0, 0, (f"'{need.name}' is not here",)))
     return [*found, _verified_shipped()] if shipped else found
 

@@ -126,6 +126,20 @@ def test_equal_media_in_two_corpora_are_a_leak_whose_pairs_are_all_told(mer, tmp
     assert "without two" in told
 
 
+def test_a_file_that_two_corpora_name_is_a_leak_though_nothing_is_read(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    for number in range(3):
+        (tmp_path / "one" / f"{number}.wav").write_bytes(f"a sound{'!' * number}".encode() * 100)
+    (tmp_path / "two" / "linked.wav").symlink_to(tmp_path / "one" / "1.wav")
+    prepared(tmp_path, "one", [(f"{number}.wav", "joy", "train", "s1") for number in range(3)])
+    prepared(tmp_path, "two", [("linked.wav", "joy", "train", "s2")])
+    for hashing in (False, True):
+        (leak,) = job.audit(tmp_path / "data", (), hashing=hashing).leaks
+        assert (leak.what, leak.count, leak.examples) == ("media", 1, ("one/1.wav = two/linked.wav",))
+    assert job.audit(tmp_path / "data", (), hashing=False).unread == ("one", "two")
+
+
 def test_media_that_have_gone_are_told_since_they_cannot_be_compared(mer, tmp_path):
     (tmp_path / "one").mkdir()
     for name in ("a.wav", "b.wav"):

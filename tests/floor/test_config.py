@@ -140,3 +140,10 @@ def test_compat_with_a_system_that_is_not_there_or_unknown_is_told():
         config.resolve(config.TrainConfig, {"corpora": ["a"]}, sets=["compat=smil"])
     with pytest.raises(ConfigError, match="compat"):
         config.resolve(config.TrainConfig, {"corpora": ["a"]}, preset="smil", sets=["compat=somebody"])
+
+
+def test_a_key_that_is_nearly_one_of_the_command_is_no_option_of_its_plugin():
+    flags = {"corpora": ("a",)}
+    with pytest.raises(ConfigError, match=r"neither a key of mer train \(did you mean 'epochs'\?\) nor an option"):
+        config.resolve(config.TrainConfig, flags, sets=["epcohs=3"])
+    assert config.resolve(config.TrainConfig, flags, sets=["heads=4", "head.name=avtca"]).head.options == {"heads": 4}

@@ -43,15 +43,29 @@ def stored(data, modality="audio"):
 
 def test_parts_taken_at_any_time_are_disjoint_and_together_whole(mer, data):
     ids = {segment.id for segment in manifest.load(data, "meld").segments()}
-    seen = set()
+    seen, again = set(), ("extract", "--corpora", "meld", "--data", data, *WAY)
     for part in ("2/3", "1/3", "3/3"):
         assert mer("extract", "--corpora", "meld", "--data", data, *WAY, "--shard", part, "-q").code == 0
         now = set(stored(data)[1].ids())
         assert len(now - seen) in (3, 4)
         seen = now
+        if part == "2/3":
+            (told,) = json.loads(mer(*again, "--shard", part, "--json").out)
+            assert told["clips"] == 3
+            assert told["missing"]["audio"] == {"of another shard": 7}
     assert seen == ids
-    again = mer("extract", "--corpora", "meld", "--data", data, *WAY, "--json")
-    assert json.loads(again.out)[0]["encoded"] == 0
+    assert json.loads(mer(*again, "--json").out)[0]["encoded"] == 0
+
+
+def test_a_part_is_judged_by_its_own_clips(mer, data):
+    root = manifest.load(data, "meld").root / "train_splits"
+    clips = list(dict.fromkeys(segment.clip_id for segment in manifest.load(data, "meld").segments()))
+    for clip in clips[1::3]:
+        (root / f"{clip.removeprefix('train/')}.mp4").unlink()
+    answer = mer("extract", "--corpora", "meld", "--data", data, *WAY, "--shard", "1/3")
+    assert answer.code == 4
+    assert "3 of 3 clips of 'meld' could not be encoded" in answer.err
+    assert "no transcript" not in answer.err
 
 
 @pytest.mark.parametrize("text", ["4/3", "1", "a/b", "-1/2", "1/0"])
@@ -85,10 +99,15 @@ def test_the_store_is_listed_checked_and_emptied(mer, data):
     answer = mer("store", "verify", "--data", data)
     assert answer.code == 4
     assert "cut short" in answer.err
+    assert f"mer store rm --damaged --data {data}" in answer.err
     assert mer("store", "rm", "--damaged", "--data", data).code == 0
     assert not path.exists()
     assert mer("extract", "--corpora", "meld", "--data", data, *WAY, "-q").code == 0
     assert len(stored(data)[1]) == 10
+    path = next(folder.glob("*.safetensors"))
+    path.write_bytes(path.read_bytes() + b"junk")
+    assert "goes on after its data, by 4 bytes" in mer("store", "verify", "--data", data).err
+    assert mer("store", "verify", "--data", data / "absent").code == 4
     assert mer("store", "rm", "--data", data).code == 3
     assert mer("store", "rm", "--encoder", "logmel-stats", "--data", data).code == 0
     assert not folder.exists()

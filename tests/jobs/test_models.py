@@ -209,6 +209,12 @@ def test_what_ships_is_verified_by_its_bundle(mer):
     assert json.loads(answer.out)[-1]["files"] >= 6
 
 
+def test_what_is_named_and_absent_is_no_success(hub, mer):
+    answer = mer("models", "verify", "foalnet")
+    assert answer.code == 4
+    assert "'microsoft/wavlm-large' is not here" in answer.err
+
+
 def test_whispers_weights_are_held_to_the_sum_in_their_address(hub, mer, monkeypatch, tmp_path):
     content = b"weights of a kind"
     address = f"{hub.address}/{sha256(content)}/nano.pt"

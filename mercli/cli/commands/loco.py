@@ -96,10 +96,9 @@ def loco(
     from mercli.jobs.features import tuned
     from mercli.jobs.fits import resuming, systems
 
-    if encoder and encoders:
-        raise typer.BadParameter("give --encoder, or name it in a row of --encoders", param_hint="--encoder")
-    if head and heads:
-        raise typer.BadParameter("give --head, or name it in --heads", param_hint="--head")
+    for name, one, several in (("encoder", encoder, encoders), ("head", head, heads)):
+        if one and several:
+            raise typer.BadParameter(f"give --{name}, or name it among --{name}s", param_hint=f"--{name}")
     flags = {
         **tuned.flags(encoder),
         **systems.flags(encoders),
