@@ -65,7 +65,7 @@ def parse(text: str) -> SplitRule:
         shares = ()
     if group not in GROUPS:
         raise ConfigError(
-            f"--split '{text}' groups by '{group}', expected one of {', '.join(GROUPS)}",
+            f"--split '{text}' cannot be read: it groups by '{group}', expected one of {', '.join(GROUPS)}",
             "mer prepare --split speaker:0.8/0.1/0.1 ...",
         )
     if len(shares) != 3 or abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:
