@@ -63,14 +63,10 @@ def parse(text: str) -> SplitRule:
         shares = tuple(float(number) for number in numbers.split("/"))
     except ValueError:
         shares = ()
-    if group not in GROUPS:
+    if group not in GROUPS or len(shares) != 3 or abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:
         raise ConfigError(
-            f"--split '{text}' cannot be read: it groups by '{group}', expected one of {', '.join(GROUPS)}",
-            "mer prepare --split speaker:0.8/0.1/0.1 ...",
-        )
-    if len(shares) != 3 or abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:
-        raise ConfigError(
-            f"--split '{text}' cannot be read, expected GROUP:TRAIN/DEV/TEST with shares that sum to 1",
+            f"--split '{text}' cannot be read, expected GROUP:TRAIN/DEV/TEST: one of {', '.join(GROUPS)}, "
+            "and shares that sum to 1",
             "mer prepare --split speaker:0.8/0.1/0.1 ...",
         )
     return SplitRule(group, shares)
