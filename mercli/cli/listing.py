@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from mercli.cli.options import out
 
@@ -23,9 +23,16 @@ def escaped(document: str) -> str:
 
 
 def show_table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None, right: Sequence[int] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    title: str | None = None,
+    right: Sequence[int] = (),
+    whole: Sequence[int] = (),
 ) -> None:
-    """Print a table on stdout: rich on a terminal (the columns ``right`` set as figures), tab-separated in a pipe."""
+    """Print a table on stdout: tab-separated in a pipe, rich on a terminal.
+
+    There the columns ``right`` are set as figures, and those of ``whole``, which one copies, are not folded.
+    """
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         out("\t".join(columns))
@@ -45,7 +52,8 @@ def show_table(
         padding=(0, 1, 0, 0),
     )
     for place, column in enumerate(columns):
-        table.add_column(escape(column), overflow="fold", justify="right" if place in right else "left")
+        justify: Literal["left", "right"] = "right" if place in right else "left"
+        table.add_column(escape(column), overflow="fold", justify=justify, no_wrap=place in whole)
     for row in cells:
         table.add_row(*map(escape, row))
     Console().print(table)

@@ -40,7 +40,7 @@ def ls(corpora: Names = None, data: Data = None, json: Json = False, verbose: Ve
     if json:
         show_json([{**asdict(shelf), "spec": job.spec_of(place, shelf)} for shelf in shelves])
         return
-    show_table(COLUMNS, [list(asdict(shelf).values())[: len(COLUMNS)] for shelf in shelves])
+    show_table(COLUMNS, [list(asdict(shelf).values())[: len(COLUMNS)] for shelf in shelves], whole=(2, 3))
 
 
 def verify(
