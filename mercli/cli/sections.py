@@ -23,21 +23,25 @@ def show(made: Report, json: bool) -> None:
     if json:
         show_json({**made.section.document, "files": made.files})
         return
-    for table in made.section.tables:
-        if table.shown:
-            show_wide(table)
+    shown = [table for table in made.section.tables if table.shown]
+    for table in shown:
+        show_wide(table, named=len(shown) > 1)
     for note in made.section.notes:
         say(note)
     for path in made.files:
         say(str(path))
 
 
-def show_wide(table: Table) -> None:
-    """Print a table; where it is wider than a terminal, in strips that each begin with the keys."""
+def show_wide(table: Table, *, named: bool = False) -> None:
+    """Print a table; where it is wider than a terminal, in strips that each begin with the keys.
+
+    ``named``: in a pipe, which has no titles, a first column tells which of several tables it is, as their files do.
+    """
     terminal = sys.stdout.isatty()
     cells = [[_cell(cell, 2 if terminal else 3) for cell in row] for row in table.rows]
     if not terminal:
-        show_table(table.columns, cells)
+        name = [table.stem] if named else []
+        show_table(["table", *table.columns] if named else table.columns, [[*name, *row] for row in cells])
         return
     figures = {at for row in table.rows for at, cell in enumerate(row) if isinstance(cell, (int, float, tuple))}
     widths = [

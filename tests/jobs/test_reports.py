@@ -38,6 +38,12 @@ def test_a_kind_lands_in_the_run_and_shows_tab_separated_columns_in_a_pipe(mer, 
     assert min(widths) > 1
 
 
+def test_in_a_pipe_each_row_tells_which_of_several_tables_it_is_of(mer, left_out):
+    rows = [line.split("\t") for line in mer("report", "confusion", left_out).out.splitlines()]
+    assert {row[0] for row in rows} == {"table", "confusion-one", "confusion-two"}
+    assert (left_out / "report" / "confusion-one.csv").is_file()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_told_what_is_not_there_says_so(mer, tmp_path, kind):
     run = tmp_path / "20260101-000000-made"
