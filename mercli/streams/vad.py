@@ -106,12 +106,12 @@ def spans(
             voiced = len(stretch)
         elif stretch:
             stretch.append(frame)
-        if voiced >= most:
-            cut = _quietest(stretch) + 1
+        while voiced >= most:  # a pause that did not end it may have made it much longer at once
+            cut = _quietest(stretch[:most]) + 1
             span = max(floor, onset - FRAME_SECONDS), stretch[cut - 1].end
             stretch, voiced, onset, floor = stretch[cut:], voiced - cut, span[1], span[1]
             yield span
-        elif stretch and len(stretch) - voiced >= pause and voiced < len(stretch):
+        if stretch and len(stretch) - voiced >= pause and voiced < len(stretch):
             stop = stretch[voiced - 1].end
             stretch, voiced = [], 0
             if stop - onset >= min_speech:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mercli.streams import speech_windows as windows
@@ -60,6 +60,7 @@ def test_the_cuts_of_the_stream_do_not_matter(lengths):
     assert probabilities(*pieces) == pytest.approx(probabilities(audio), abs=1e-4)
 
 
+@example([(0.7, 17), (0.2, 14), (0.0, 1), (0.4, 1)], 0.5, 0.0, 1.0)
 @given(
     st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.7, 1.0]), st.integers(1, 60)), max_size=30),
     st.sampled_from([0.0, 0.1, 0.5]),
