@@ -174,9 +174,10 @@ def note(run: Path, **facts: Any) -> None:
     write_text(run / "run.json", json.dumps({**noted(run), **facts}, indent=2) + "\n")
 
 
-def command_of(run: Path) -> str:
-    """Return which command made a run: its name tells, behind the stamp."""
-    return run.name[STAMP + 1 :].partition("-")[0]
+def made_by(run: Path) -> str | None:
+    """Return the command that made a run, which its name tells behind the stamp; ``None`` where it was renamed."""
+    stamp, name = run.name[:STAMP], run.name[STAMP + 1 :]
+    return name.partition("-")[0] if stamp.replace("-", "").isdecimal() else None
 
 
 def find(runs: Path, name: str | None = None, apart: str = "") -> Path:
@@ -190,7 +191,7 @@ def find(runs: Path, name: str | None = None, apart: str = "") -> Path:
     found = sorted(runs.glob("*/run.json"), key=lambda p: (p.parent.name[:STAMP], p.stat().st_mtime_ns, p.parent.name))
     made = [path.parent for path in found]
     if name is None:
-        made = [run for run in made if command_of(run) != apart]
+        made = [run for run in made if made_by(run) != apart]
         if not made:
             raise DataError(f"there is no run under '{runs}'", "mer train --help")
         return made[-1]

@@ -69,7 +69,8 @@ def few(scores: Mapping[str, Score]) -> None:
     """Say which intervals are drawn from so few clusters that they are much too narrow, or jump."""
     for name, score in scores.items():
         if 1 < score["clusters"] < FEW:
-            say(f"{name}: {score['clusters']} clusters (speakers, dialogues or clips) carry no interval to lean on")
+            own = f"only {score['clusters']} speakers, dialogues or clips"
+            say(f"{name}: the interval is drawn from {own}, too few to rely on")
 
 
 def legend(seen: Iterable[list[str]]) -> None:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from mercli.config_fit import Loss
 from mercli.contracts import Batch
+from mercli.focal import focal
 from mercli.types import LabelScheme
 
 TINY = 1e-8
@@ -42,9 +43,7 @@ class Objective:
             return F.cross_entropy(logits, targets, label_smoothing=self.smoothing)
         each = F.cross_entropy(logits, targets, weight, reduction="none", label_smoothing=self.smoothing)
         if self.focal:
-            log_p = logits.log_softmax(1).gather(1, targets[:, None]).squeeze(1)
-            # never quite 0, where an exponent below 1 has no finite slope
-            each = each * (-torch.expm1(log_p)).clamp(min=TINY) ** self.focal
+            each = focal(each, logits, targets, self.focal)
         return each.mean() if weight is None else each.sum() / weight[targets].sum().clamp(min=TINY)
 
 

@@ -18,7 +18,6 @@ from mercli.corpora import manifest
 from mercli.corpora.audit import Finding, Part
 from mercli.errors import DataError
 from mercli.rundir import sha256
-from mercli.types import Clip
 
 Contents = dict[str, list[tuple[str, str]]]
 """The (content, corpus/path) of each clip's media."""
@@ -65,18 +64,16 @@ def audit(data: Path, corpora: Sequence[str], *, hashing: bool = True) -> Audit:
     if not names:
         raise DataError(f"nothing is prepared under '{data}'", "mer prepare --corpus NAME --root DIR")
     held = [manifest.load(data, name) for name in dict.fromkeys(names)]
-    media = _contents(held, hashing)
+    rows = [row for one in held for row in _media(one)]
+    media = _contents(rows, hashing)
     own = {one.name: checks.parts(one.name, one.segments(), media[one.name]) for one in held}
     findings = [finding for one in held for finding in _inside(one, own[one.name])]
     for one, other in combinations(held, 2):
         if own[one.name] and own[other.name]:
             findings += checks.between(own[one.name], own[other.name])
-    unread = () if hashing else tuple(one.name for one in held if any(_unread(clip) for clip in one.clips()))
+    known = {(row.corpus, row.clip_id) for row in rows if row.known or hashing}
+    unread = tuple(dict.fromkeys(row.corpus for row in rows if (row.corpus, row.clip_id) not in known))
     return Audit(findings, {one.name: tuple(one.card.get("known") or ()) for one in held}, unread)
-
-
-def _unread(clip: Clip) -> bool:
-    return clip.sha256 is None and bool(clip.video or clip.audio or clip.image)
 
 
 def _inside(held: manifest.Manifest, own: Sequence[Part]) -> Iterator[Finding]:
@@ -85,19 +82,18 @@ def _inside(held: manifest.Manifest, own: Sequence[Part]) -> Iterator[Finding]:
         yield from checks.across(checks.by_fold(f"{held.name} {name}", Folds(**row), held.segments()))
 
 
-def _contents(held: Sequence[manifest.Manifest], hashing: bool) -> Mapping[str, Contents]:
+def _contents(rows: Sequence[_Row], hashing: bool) -> Mapping[str, Contents]:
     """Return what each clip's media contain: the manifest's hash, else that of the file where another has its size.
 
     A file that several corpora name is what it is, read or not.
     """
-    rows = [row for one in held for row in _media(one)]
     sizes = Counter({row.file: row.size for row in rows}.values())
     users: dict[File, set[str]] = defaultdict(set)
     for row in rows:
         users[row.file].add(row.corpus)
     if hashing:
         _tell_gone(row.corpus for row in rows if row.size < 0 and row.known is None)
-    contents: Mapping[str, Contents] = {one.name: {} for one in held}
+    contents: Mapping[str, Contents] = defaultdict(dict)
     digests = {row.file: row.known for row in rows if row.known}
     for row in log.progress(rows, "audit media", total=len(rows), unit="media"):
         if row.file not in digests and row.size > 0:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+import yaml
+
 from mercli import presets, registry
 from mercli.engines import devices
 from mercli.errors import MerError
@@ -52,11 +54,10 @@ def _python() -> Iterator[Row]:
         "python", "ok" if fits else "broken", platform.python_version(), "" if fits else "use CPython 3.11 or 3.12"
     )
     yield _row("cores", "ok", str(devices.cores()))
-    library = importlib.util.find_spec("transformers")
-    origin = Path((library and library.origin) or __file__)
-    if sys.dont_write_bytecode and not Path(importlib.util.cache_from_source(origin)).is_file():
+    library = Path(yaml.__file__)  # any that is always there
+    if sys.dont_write_bytecode and not Path(importlib.util.cache_from_source(library)).is_file():
         told = "libraries are compiled at every start, which takes seconds (PYTHONDONTWRITEBYTECODE is set)"
-        yield _row("bytecode", "absent", told, f"python -m compileall -q {origin.parents[1]}")
+        yield _row("bytecode", "absent", told, f"python -m compileall -q {library.parents[1]}")
 
 
 def _packages() -> Iterator[Row]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cache, partial
-from itertools import groupby
 from pathlib import Path
 
 from mercli import log, registry
@@ -23,7 +22,7 @@ from mercli.jobs.clips import transcripts
 from mercli.jobs.clips.cutting import Piece
 from mercli.jobs.clips.pieces import Unit, pieces
 from mercli.jobs.features import encoding
-from mercli.jobs.features.storing import Coverage, Encoded, Filling
+from mercli.jobs.features.storing import Coverage, Encoded, Filling, by_clip
 from mercli.rundir import json_line
 
 CHUNK = 16
@@ -143,8 +142,8 @@ def _todo(
     Parts are taken of all clips, whatever is done already, so that parts run at any time are disjoint and complete.
     """
     clips = {clip.id: clip for clip in held.clips()}
-    for number, (clip_id, group) in enumerate(groupby(held.segments(), key=lambda segment: segment.clip_id)):
-        if number % part[1] != part[0]:
+    for here, clip_id, group in by_clip(held, part):
+        if not here:
             continue
         segments = tuple(group)
         lacking = tuple(m for m, store in own.items() if any(s.id not in store for s in segments))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,16 @@ DRAWN: Mapping[str, tuple[str, ...]] = {
     "values": ("ccc", "pearson"),
 }
 """The figures that are drawn: those on a scale that all of them share."""
+
+
+class Answered(NamedTuple):
+    """Targets (N, K), the answers (N, K) to them in a kind of scheme, and whose cluster and seed (N,) each is of."""
+
+    kind: SchemeKind
+    wanted: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    clusters: Any
+    seeds: Any
 
 
 def tallies(
@@ -47,19 +57,12 @@ def figures(kind: SchemeKind, counts: NDArray[np.float64]) -> Figures:
     return rated.figures(counts) if kind == "values" else labelled.figures(counts)
 
 
-def each(
-    kind: SchemeKind,
-    wanted: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    clusters: Any,
-    seeds: Any,
-    names: Sequence[str],
-) -> list[dict[str, Any]]:
+def each(answers: Answered, names: Sequence[str]) -> list[dict[str, Any]]:
     """Return each label's or dimension's figures, means over seeds, and their 95 % intervals, whole clusters drawn.
 
     ``None`` where a figure is undefined, and for intervals of one cluster.
     """
-    _, values, drawn = _drawn(kind, wanted, scores, clusters, seeds)
+    _, values, drawn = _drawn(answers)
     return [
         {"name": name}
         | {figure: defined(value[:, place].mean()) for figure, value in values.items()}
@@ -71,31 +74,24 @@ def each(
     ]
 
 
-def mean(
-    kind: SchemeKind,
-    wanted: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    clusters: Any,
-    seeds: Any,
-    names: Sequence[str],
-) -> dict[str, Any]:
+def mean(answers: Answered, names: Sequence[str]) -> dict[str, Any]:
     """Return these figures, each seed's mean over the labels or dimensions that define it and then that over seeds.
 
     With their intervals, whole clusters drawn.
     """
-    count, values, drawn = _drawn(kind, wanted, scores, clusters, seeds)
-    found: dict[str, Any] = {"answers": len(wanted), "clusters": count}
+    count, values, drawn = _drawn(answers)
+    found: dict[str, Any] = {"answers": len(answers.wanted), "clusters": count}
     for name in names:
         found[name] = defined(labelled.mean(values[name]).mean())
         found[f"{name}_interval"] = None if drawn is None else bounds(labelled.mean(drawn[name]).mean(-1))
     return found
 
 
-def _drawn(kind: SchemeKind, *answers: Any) -> tuple[int, Figures, Figures | None]:
+def _drawn(answers: Answered) -> tuple[int, Figures, Figures | None]:
     """Return how many clusters there are, the figures (S, K), and those of 1000 draws (D, S, K) of two or more."""
-    counts = tallies(kind, *answers)
-    drawn = figures(kind, redrawn(counts, 1000, 0)) if len(counts) > 1 else None
-    return len(counts), figures(kind, counts.sum(0)), drawn
+    counts = tallies(*answers)
+    drawn = figures(answers.kind, redrawn(counts, 1000, 0)) if len(counts) > 1 else None
+    return len(counts), figures(answers.kind, counts.sum(0)), drawn
 
 
 def said(title: str, rows: Sequence[Mapping[str, Any]], figure: str) -> str:

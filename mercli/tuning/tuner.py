@@ -26,6 +26,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 from mercli.config_tune import FinetuneConfig, TuningLoss
 from mercli.distilling import distilled
 from mercli.errors import DataError, MerError, foreign
+from mercli.focal import focal
 from mercli.log import logger
 from mercli.tuning.examples import Batches, Example, Place, draw
 from mercli.tuning.network import Tuned, collated, usable
@@ -34,10 +35,6 @@ from mercli.tuning.scoring import Answers, answers, figures
 
 STATE = "trainer_state.json"
 """What the Trainer writes last: a checkpoint that has it is whole."""
-
-
-TINY = 1e-8
-"""The least that focal loss raises to an exponent: below 1 that has no finite slope at 0."""
 
 
 @dataclass
@@ -226,8 +223,7 @@ def loss(logits: Tensor, labels: Tensor, how: TuningLoss, weights: Tensor) -> Te
     """
     each = F.cross_entropy(logits, labels, reduction="none", label_smoothing=how.smoothing)
     if how.name == "focal":
-        log_p = logits.log_softmax(1).gather(1, labels[:, None])[:, 0]
-        each = each * (-torch.expm1(log_p)).clamp(min=TINY) ** how.gamma
+        each = focal(each, logits, labels, how.gamma)
     return (each * weights[labels]).mean()
 
 

@@ -24,6 +24,7 @@ FLOORS = {
         "config_sets",
         "config_tune",
         "distilling",
+        "focal",
         "languages",
         "presets",
         "rundir",

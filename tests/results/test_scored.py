@@ -137,10 +137,10 @@ def test_figures_of_stored_answers_are_means_over_seeds_as_the_scores_are(scheme
     score = scored.score(scheme, targets, answers, CLUSTERS)
     name = scored.main_of(score)
     stored = (np.tile(targets, (2, 1)), np.concatenate(answers), np.arange(120) % 60 % 7, np.repeat([1, 0], 60))
-    own = intervals.mean(scheme.kind, *stored, (name,))
+    own = intervals.mean(intervals.Answered(scheme.kind, *stored), (name,))
     assert own[name] == pytest.approx(score[name])
     assert own[f"{name}_interval"] == pytest.approx(score[f"{name}_interval"])
-    each = {row["name"]: row for row in intervals.each(scheme.kind, *stored, scheme.names)}
+    each = {row["name"]: row for row in intervals.each(intervals.Answered(scheme.kind, *stored), scheme.names)}
     for part, figures in score["labels" if scheme is LABELS else "dimensions"].items():
         assert {figure: each[part][figure] for figure in figures} == pytest.approx(figures)
         assert each[part][f"{name}_interval"][0] < each[part][name] < each[part][f"{name}_interval"][1]
@@ -188,7 +188,7 @@ def test_the_recalls_of_classes_are_means_over_seeds_and_their_mean_is_uar():
 
 def test_figures_of_each_label_have_intervals_of_their_own():
     targets, p = labels()
-    rows = intervals.each("many-of", targets, p, np.arange(60) % 7, np.zeros(60), LABELS.names)
+    rows = intervals.each(intervals.Answered("many-of", targets, p, np.arange(60) % 7, np.zeros(60)), LABELS.names)
     assert [row["name"] for row in rows] == list(LABELS.names)
     for row in rows:
         assert row["f1_interval"][0] <= row["f1"] <= row["f1_interval"][1]

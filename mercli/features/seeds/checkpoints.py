@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -132,13 +132,12 @@ def learned(place: str) -> tuple[TrainedOn, ...] | None:
         raise DataError(f"'{card}' is no card of a tuned encoder: {fault}", "mer finetune --help") from fault
 
 
-@contextmanager
-def unfilled() -> Iterator[None]:
+def unfilled() -> AbstractContextManager[None]:
     """Build networks inside with whatever lies in their memory: drawing weights takes as long as reading them."""
     from transformers.initialization import no_init_weights
 
-    with no_init_weights():
-        yield
+    found: AbstractContextManager[None] = no_init_weights()
+    return found
 
 
 def fill(network: Network, checkpoint: Checkpoint, spare: str = r"$^") -> Network:
@@ -147,8 +146,6 @@ def fill(network: Network, checkpoint: Checkpoint, spare: str = r"$^") -> Networ
     Names that match ``spare`` may be absent, and are zeros then, or there for nothing. Raises ``DataError`` with the
     names of all other missing and unexpected tensors, and of those of another shape.
     """
-    import torch
-
     own = network.state_dict()
     optional = re.compile(rf"num_batches_tracked$|{spare}")
     missing = [name for name in own if name not in checkpoint.tensors and not optional.search(name)]
@@ -163,7 +160,7 @@ def fill(network: Network, checkpoint: Checkpoint, spare: str = r"$^") -> Networ
     faults = [f"{what}: {_some(names)}" for what, names in found.items() if names]
     if faults:
         raise DataError(f"'{checkpoint.path}' does not fit {type(network).__name__}; {'; '.join(faults)}")
-    zeros = {name: torch.zeros_like(tensor) for name, tensor in own.items() if name not in both}
+    zeros = {name: tensor.new_zeros(tensor.shape) for name, tensor in own.items() if name not in both}
     given = {name: tensor.to(own[name].dtype) for name, tensor in both.items()}
     network.load_state_dict(zeros | given, assign=True)  # the file's own pages, which processes share
     return network.eval().requires_grad_(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -12,7 +12,7 @@ from mercli.features.store import Store
 from mercli.jobs.clips import transcripts
 from mercli.jobs.clips.pieces import Unit
 from mercli.rundir import write_lines
-from mercli.types import FeatureBundle
+from mercli.types import FeatureBundle, Segment
 
 FLUSH = 256
 
@@ -74,9 +74,7 @@ class Filling:
         found = self.coverage
         found.failed = len(self.failures)
         failed = {failure["id"] for failure in self.failures}
-        number, count = self.part
-        for place, (clip_id, segments) in enumerate(groupby(self.held.segments(), key=lambda one: one.clip_id)):
-            here = place % count == number
+        for here, clip_id, segments in by_clip(self.held, self.part):
             found.clips += here
             for segment in segments:
                 found.segments += 1
@@ -89,6 +87,12 @@ class Filling:
                         reasons[why] = reasons.get(why, 0) + 1
         found.present = {modality: len(store) for modality, store in self.own.items()}
         return found
+
+
+def by_clip(held: Manifest, part: tuple[int, int]) -> Iterator[tuple[bool, str, Iterator[Segment]]]:
+    """Yield each clip's id and segments, and whether it is of this part (number, count): every count-th clip is."""
+    for place, (clip_id, segments) in enumerate(groupby(held.segments(), key=lambda segment: segment.clip_id)):
+        yield place % part[1] == part[0], clip_id, segments
 
 
 def _absent(modality: str, *, failed: bool, here: bool) -> str:

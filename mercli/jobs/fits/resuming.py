@@ -55,9 +55,10 @@ def resolve(
     written = run / "config.yaml"
     held = presets.parse(written.read_text(encoding="utf-8"), str(written))
     if strange := sorted(set(held) - set(model.model_fields)):
+        made = rundir.made_by(run)
         raise DataError(
             f"run '{run.name}' is not one of mer {model.command}: its configuration has '{strange[0]}'",
-            command_of(rundir.command_of(run), run),
+            command_of(made, run) if made else None,
         )
     own = configs.validate(model, held, f"run '{run.name}'")
     asked = configs.resolve(model, flags, preset=preset, sets=sets, under=held)

@@ -28,7 +28,7 @@ def section(run: Path) -> Section:
         own = stored.group(here)
         title = own.title(f"{run.name}: {group}")
         given = (stored.wanted[here], stored.scores[here], own.clusters, stored.seeds[here])
-        rows = intervals.each(stored.kind, *given, stored.names)
+        rows = intervals.each(intervals.Answered(stored.kind, *given), stored.names)
         if stored.kind == "many-of":
             _, first = np.unique(own.segments, return_index=True)
             there = (stored.wanted[here][first] > 0).sum(0)

@@ -137,7 +137,7 @@ def _row(key: tuple[str, str, str], group: Group, stored: Answers, least: int) -
         found = grouped.measured(*group.arrays(), len(stored.names))
     else:
         own = (stored.wanted[group.rows], stored.scores[group.rows], group.clusters, stored.seeds[group.rows])
-        found = intervals.mean(stored.kind, *own, names)
+        found = intervals.mean(intervals.Answered(stored.kind, *own), names)
     segments = len(np.unique(group.segments))
     ranked = segments >= least and found["clusters"] > 1 and found[names[0]] is not None
     return {"head": key[0], "kind": key[1], "name": key[2], "segments": segments, **found, "ranked": ranked}

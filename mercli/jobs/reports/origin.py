@@ -18,7 +18,7 @@ TUNED = "finetune"
 
 def refuse_tuned(run: Path) -> None:
     """Raise ``DataError`` for a run of ``mer finetune``."""
-    if rundir.command_of(run) == TUNED:
+    if rundir.made_by(run) == TUNED:
         card = run / "encoder" / "card.json"
         raise DataError(f"run '{run.name}' is one of mer {TUNED}, and reports are of train and loco", f"cat '{card}'")
 
