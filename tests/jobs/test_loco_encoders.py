@@ -161,10 +161,12 @@ def test_the_table_is_shown_in_a_pipe_and_in_the_report(mer, world, small, table
     words = ("loco", "--corpora", *world.corpora, "--data", world.data, "--runs", tmp_path, "--set", "epochs=1")
     answer = mer(*words, "--encoders", "weightless", small, "--preset", "weightless")
     assert answer.code == 0, answer.err
-    head = next(n for n, line in enumerate(answer.out.splitlines()) if line.startswith("encoders\t"))
+    head = next(n for n, line in enumerate(answer.out.splitlines()) if line.startswith("table\tencoders\t"))
     lines = answer.out.splitlines()[head : head + 4]
-    assert lines[0] == "encoders\tone\ttwo\tmean\tcommon\tothers' test UAR"
-    assert [line.split("\t")[0] for line in lines[1:]] == ["weightless", "small", "average"]
+    assert lines[0] == "table\tencoders\tone\ttwo\tmean\tcommon\tothers' test UAR"
+    assert [line.split("\t")[:2] for line in lines[1:]] == [
+        ["loco-encoders-late", row] for row in ("weightless", "small", "average")
+    ]
     made = report("loco", table.run.parent, [str(table.run)], tmp_path / "out")
     assert {"loco-encoders-late.png", "loco-encoders-late.svg", "loco-encoders-late.csv"} <= {
         p.name for p in made.files

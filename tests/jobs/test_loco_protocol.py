@@ -102,11 +102,11 @@ def test_beside_each_score_stand_other_priors_and_how_well_features_tell_the_cor
     assert all(np.isfinite(probe["uar"]) and probe["chance"] == 0.5 for probe in made["identifiability"].values())
 
 
-def test_the_table_reads_well_and_names_the_run(mer, world, places):
+def test_each_row_tells_its_table_and_the_run_is_named(mer, world, places):
     answer = mer("loco", "--corpora", *world.corpora, *places, *WAY, "--heads", "late", "concat", "--matrix")
     assert answer.code == 0
     lines = answer.out.splitlines()
-    assert lines[0].split("\t")[:3] == ["head", "held out", "split"]
-    assert any(line.startswith("late\tconcat\tone") for line in lines)
-    assert any(line.startswith("concat\ttwo\ttwo") for line in lines)
+    assert lines[0].split("\t")[:4] == ["table", "head", "held out", "split"]
+    assert any(line.startswith("loco-comparisons\tlate\tconcat\tone") for line in lines)
+    assert any(line.startswith("loco-matrix\tconcat\ttwo\ttwo") for line in lines)
     assert "mean UAR over corpora that no encoder has seen, concat" in answer.err

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Annotated, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -48,6 +48,9 @@ Encoders = Annotated[
 Score = Annotated[
     str | None, typer.Option("--score", metavar="test|all", help="Score the held-out test split, or all of it.")
 ]
+
+if TYPE_CHECKING:
+    from mercli.results.section import Table
 
 
 def register(app: typer.Typer) -> None:
@@ -135,15 +138,17 @@ def loco(
 def _tables(result: Any) -> None:
     from mercli.jobs.reports.loco import encoder_table
 
-    _folds(result)
-    for table in result.encoders:
-        show_wide(encoder_table(table))
-    _comparisons(result.comparisons)
-    _matrix(result.matrix)
+    tables = [_folds(result), *map(encoder_table, result.encoders)]
+    tables += [_comparisons(result.comparisons)] if result.comparisons else []
+    tables += [_matrix(result.matrix)] if result.matrix else []
+    for table in tables:
+        show_wide(table, named=len(tables) > 1)
     _notes(result)
 
 
-def _folds(result: Any) -> None:
+def _folds(result: Any) -> Table:
+    from mercli.results.section import Table
+
     rows = []
     kind = kind_of(fold["held_out"] for fold in result.rows)
     main, classes = FIGURES[kind][0], kind == "one-of"
@@ -162,16 +167,7 @@ def _folds(result: Any) -> None:
     first = ["head"] if len(result.means) > 1 else []
     beside = ("wF1 est. prior", "classes") if classes else ()
     heading = [*first, "held out", "split", *columns(kind), *beside, f"others' test {WORDS[main]}"]
-    _show("held out", heading, rows, len(first) + 1)
-    few({fold["corpus"]: fold["held_out"] for fold in result.rows})
-    homes = [fold["others_test"]["seen_by"] for fold in result.rows if fold["others_test"]]
-    legend([*(fold["seen_by"] for fold in result.rows), *homes, *(cell["seen_by"] for cell in result.matrix)])
-
-
-def _show(title: str, heading: Sequence[str], rows: Sequence[Sequence[str]], keys: int) -> None:
-    from mercli.results.section import Table
-
-    show_wide(Table("", title, tuple(heading), rows, keys))
+    return Table("loco", "held out", tuple(heading), rows, len(first) + 1)
 
 
 def _occurring(score: dict[str, Any]) -> str:
@@ -183,26 +179,30 @@ def _dagger(seen: Collection[str]) -> str:
     return "†" if seen else ""
 
 
-def _comparisons(comparisons: list[dict[str, Any]]) -> None:
-    if not comparisons:
-        return
+def _comparisons(comparisons: list[dict[str, Any]]) -> Table:
+    from mercli.results.section import Table
+
     keys = ("uar", "other_uar", "difference", "p", "p_holm", "smallest_difference")
     rows = [
         [row["one"], row["other"], row["corpus"] + _dagger(row["seen_by"]), *(figure(row[key]) for key in keys)]
         for row in comparisons
     ]
-    heading = ["one", "other", "held out", "UAR", "other UAR", "difference", "p", "p (Holm)", "could be seen"]
-    _show("paired permutation by cluster", heading, rows, 3)
+    heading = ("one", "other", "held out", "UAR", "other UAR", "difference", "p", "p (Holm)", "could be seen")
+    return Table("loco-comparisons", "paired permutation by cluster", heading, rows, 3)
 
 
-def _matrix(cells_: list[dict[str, Any]]) -> None:
-    if not cells_:
-        return
+def _matrix(cells_: list[dict[str, Any]]) -> Table:
+    from mercli.results.section import Table
+
     rows = [[c["head"], c["trained_on"], c["tested_on"], *cells(c, bool(c["seen_by"]))[:3]] for c in cells_]
-    _show("train on one, test on each", ["head", "trained on", "tested on", *columns(kind_of(cells_))[:3]], rows, 3)
+    heading = ("head", "trained on", "tested on", *columns(kind_of(cells_))[:3])
+    return Table("loco-matrix", "train on one, test on each", heading, rows, 3)
 
 
 def _notes(result: Any) -> None:
+    few({fold["corpus"]: fold["held_out"] for fold in result.rows})
+    homes = [fold["others_test"]["seen_by"] for fold in result.rows if fold["others_test"]]
+    legend([*(fold["seen_by"] for fold in result.rows), *homes, *(cell["seen_by"] for cell in result.matrix)])
     for fold in result.rows if len(result.means) == 1 else ():
         for name, count in fold["same_texts_left_out"].items():
             say(f"{fold['corpus']}: {count} segments of {name} with the same words were left out of training")
