@@ -110,19 +110,19 @@ def changed(wave: Tensor, recipe: Shares, generator: Generator) -> Tensor:
 
 
 def warped(mel: Tensor, amount: float, generator: Generator) -> Tensor:
-    """Return a spectrogram (bands, T) stretched along frequency by up to ``amount``: another vocal tract."""
-    bands = len(mel)
+    """Return spectrograms (..., bands, T) stretched along frequency by up to ``amount``: another vocal tract."""
+    bands = mel.shape[-2]
     place = (torch.arange(bands) * (1 + amount * _draw(-1, 1, generator))).clamp(0, bands - 1)
     below = place.floor().long().clamp_max(bands - 2)
     share = (place - below)[:, None]
-    return mel[below] * (1 - share) + mel[below + 1] * share
+    return mel[..., below, :] * (1 - share) + mel[..., below + 1, :] * share
 
 
 def masked(mel: Tensor, masks: int, generator: Generator) -> Tensor:
-    """Return a spectrogram with ``masks`` stretches of bands and of time set to the mean (SpecAugment, Park 2019)."""
+    """Return spectrograms (..., bands, T), ``masks`` stretches of bands and of time 0 (SpecAugment, Park 2019)."""
     mel = mel.clone()
     for _ in range(masks):
-        for axis, widest in ((0, 10), (1, min(25, mel.shape[1] // 4))):
+        for axis, widest in ((-2, 10), (-1, min(25, mel.shape[-1] // 4))):
             width = int(torch.randint(0, widest + 1, (1,), generator=generator))
             start = int(torch.randint(0, mel.shape[axis] - width + 1, (1,), generator=generator))
             mel.narrow(axis, start, width).zero_()

@@ -14,6 +14,7 @@ from mercli.errors import ConfigError, DataError
 from mercli.features import hub
 from mercli.features.embedded import audio_net, face_net, text, text_net
 from mercli.features.embedded.audio import QUIET
+from mercli.features.embedded.members import Members
 from mercli.features.embedded.weights import Weights, fill, find
 from mercli.labels import CANONICAL
 from mercli.tuning.augment_audio import masked
@@ -67,14 +68,19 @@ def started(config: FinetuneConfig, model: str | None) -> Weights:
     return find(config.modality, config.weights or model)
 
 
+def classifiers(network: Members) -> tuple[str, ...]:
+    """Return the names of the members' last layers."""
+    return tuple(f"members.{number}.classify" for number in range(len(network.members)))
+
+
 class ShippedSound(Shipped, Waves):
     """``embedded-audio``: log-mel of each window, trimmed to its speech."""
 
     def __init__(self, config: FinetuneConfig, model: str | None, classes: Sequence[str]) -> None:
         Shipped.__init__(self, config, classes)
         Waves.__init__(self, config.seconds, config.augment, audio_net.RATE)
-        self.network = fill(audio_net.AudioNet(dropout=DROPOUT), started(config, model)).requires_grad_(True)
-        self.heads = tuple(f"members.{number}.classify" for number in range(audio_net.MEMBERS))
+        self.network = fill(audio_net.AudioNet(DROPOUT), started(config, model)).requires_grad_(True)
+        self.heads = classifiers(self.network)
 
     def pieces(self, streams: Streams, draw: Generator | None) -> Sequence[Tensor]:
         """Return spectrograms (64, T) of windows; of those without speech none, but for training."""
@@ -100,12 +106,11 @@ class ShippedSound(Shipped, Waves):
 class ShippedFaces(Shipped, Crops):
     """``embedded-face``: grey crops of 48 pixels, scored with their mirror images once trained, as the encoder does."""
 
-    heads = ("classify",)
-
     def __init__(self, config: FinetuneConfig, model: str | None, classes: Sequence[str]) -> None:
         Shipped.__init__(self, config, classes)
         Crops.__init__(self, config.faces, config.augment, face_net.SIDE)
         self.network = fill(face_net.FaceNet(), started(config, model)).requires_grad_(True)
+        self.heads = classifiers(self.network)
 
     def inputs(self, pieces: Sequence[Tensor]) -> Mapping[str, Tensor]:
         """Return standardised faces (P, 1, 48, 48)."""
@@ -128,7 +133,7 @@ class ShippedWords(Shipped):
 
     def __init__(self, config: FinetuneConfig, model: str | None, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
-        self.network = text.network(started(config, model), config.augment.tokens).requires_grad_(True)
+        self.network = fill(text_net.TextNet(config.augment.tokens), started(config, model)).requires_grad_(True)
         self.network.table.sparse = False  # AdamW takes no sparse gradients
         self.known, self.asr = self.network.idf > 0, config.augment.asr
 

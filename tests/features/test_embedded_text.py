@@ -16,7 +16,7 @@ from mercli.types import Streams, Transcript, Word
 torch = pytest.importorskip("torch")
 
 from mercli.features.embedded.text import DIM, embedded_text  # noqa: E402
-from mercli.features.embedded.text_net import BUCKETS, CORPORA, TextNet, grams, packed, stacked, unpacked  # noqa: E402
+from mercli.features.embedded.text_net import CORPORA, TextNet, grams, stacked  # noqa: E402
 from mercli.features.embedded.weights import ASSETS  # noqa: E402
 from mercli.tuning.embedded.export import write  # noqa: E402
 
@@ -34,7 +34,7 @@ def filled(seed: int = 0) -> TextNet:
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     card = {"trained_on": [{"corpus": "made", "split": "train"}]}
-    path = write(tmp_path_factory.mktemp("w"), "text", packed(filled().state_dict()), card)
+    path = write(tmp_path_factory.mktemp("w"), "text", filled().state_dict(), card)
     return embedded_text(weights=str(path))
 
 
@@ -101,16 +101,6 @@ def test_logits_are_shared_scores_and_corrections_by_register():
     np.testing.assert_allclose(embedding[0, :35], experts.ravel(), atol=1e-4)
     assert embedding[0, 35:].exp().sum() == pytest.approx(1, abs=1e-5)
     assert len(CORPORA) == 5
-
-
-def test_packing_keeps_each_row_within_half_a_step():
-    state = filled().state_dict()
-    state["table.weight"][7] = 0
-    back = unpacked(packed(state))
-    step = state["table.weight"].abs().amax(1, keepdim=True) / 127
-    assert ((back["table.weight"] - state["table.weight"]).abs() <= 0.52 * step + 1e-7).all()
-    assert back["table.weight"].shape == (BUCKETS, DIM)
-    assert set(back) == set(state)
 
 
 def test_a_file_that_is_no_text_network_is_refused(tmp_path):

@@ -40,8 +40,14 @@ def test_the_card_tells_classes_prior_data_and_measured_figures(name):
     assert all(f["interval"][0] <= f["value"] <= f["interval"][1] for f in told["figures"].values())
 
 
-def test_both_files_together_stay_within_ten_megabytes():
-    assert sum((ASSETS / f"{name}.safetensors").stat().st_size for name in NAMES) <= 10_000_000
+def test_all_files_together_stay_within_twenty_megabytes():
+    assert 0 < sum((ASSETS / f"{name}.safetensors").stat().st_size for name in (*NAMES, "text")) <= 20_000_000
+
+
+@pytest.mark.parametrize("name", [*NAMES, "text"])
+def test_the_card_is_that_of_the_encoder_s_version(name):
+    spec = registry.get("encoders", f"embedded-{name}")
+    assert (card(name)["name"], card(name)["version"]) == (spec.name, spec.version)
 
 
 def test_fer2013_dev_is_recognised_as_the_card_says():

@@ -14,7 +14,7 @@ from mercli.types import Feature, Streams, StreamSettings
 if TYPE_CHECKING:
     from torch import Tensor
 
-DIM = 7 + 768
+DIM = 7 + 1158
 WINDOW, STEP = 6.0, 3.0
 QUIET = 10 ** (-45 / 20)
 """A window whose loudest frame lies this far below the clip's holds no speech."""
@@ -23,7 +23,7 @@ QUIET = 10 ** (-45 / 20)
 @plugin(
     "encoders",
     "embedded-audio",
-    version="2",
+    version="3",
     modality="audio",
     dim=DIM,
     trained_on=(
@@ -32,7 +32,7 @@ QUIET = 10 ** (-45 / 20)
     ),
 )
 def embedded_audio(*, weights: str | None = None) -> Encoder:
-    """Two small CNNs with GRUs on log-mel: 7 uniform-prior logits and 768 numbers a window of 6 s; shipped weights.
+    """Three small CNNs with GRUs on log-mel: 7 uniform-prior logits and 1158 numbers a window of 6 s; shipped weights.
 
     ``weights``: a file, or the folder of a tuned encoder, written by ``mer finetune audio`` instead of the shipped one.
     """
@@ -68,7 +68,7 @@ class _EmbeddedAudio:
         self.device = device
 
     def encode(self, batch: Sequence[Streams]) -> list[Feature]:
-        """Return one feature (T, 775) per item, times being those of the trimmed windows.
+        """Return one feature (T, 1165) per item, times being those of the trimmed windows.
 
         Raises ``DataError`` where the audio is not at 16 kHz.
         """

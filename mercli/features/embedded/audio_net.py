@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mercli.features.embedded.members import Members, pooled
+from mercli.features.embedded.registers import corrected
+
 RATE = 16_000
 HOP = 160
 BANDS = 64
-WIDTH = 384
-"""Numbers that one network gives beside its logits: attention-weighted mean and deviation of 192 states."""
-MEMBERS = 2
-"""Networks that differ in nothing but the seed; their logits are averaged."""
-EMBEDDING = MEMBERS * WIDTH
 CLASSES = 7
+CORPORA = ("ravdess", "emodb")
+STATES = 384
+"""Attention-weighted mean and deviation of 192 states."""
+WIDTH = STATES + len(CORPORA)
+"""Numbers that one network gives beside its logits: what it heard, and how much like each corpus."""
 SHORTEST = 3200
 """Samples below which a wave is padded with silence (0.2 s)."""
 FLOOR = 1e-4
@@ -24,11 +29,35 @@ FLOOR = 1e-4
 _FRAME = 400
 
 
-@cache
-def _mel() -> nn.Module:
-    from torchaudio.transforms import MelSpectrogram
+@dataclass(frozen=True)
+class View:
+    """A spectrogram's window and transform in samples, its lowest and highest frequency in Hz."""
 
-    return MelSpectrogram(RATE, n_fft=512, win_length=_FRAME, hop_length=HOP, f_min=50, f_max=7600, n_mels=BANDS)
+    window: int
+    transform: int
+    low: float
+    high: float
+
+
+VIEWS = (View(400, 512, 50, 7600), View(1024, 2048, 50, 2000), View(1024, 2048, 50, 4500))
+"""Phones and timbre in 25 ms; the voice's pitch and its harmonics, which need 64 ms, finely and further up."""
+LOOKS = ([1], [2], [0, 1])
+"""Views that each member sees."""
+EMBEDDING = len(LOOKS) * WIDTH
+
+
+@cache
+def _spectrogram(window: int, transform: int) -> nn.Module:
+    from torchaudio.transforms import Spectrogram
+
+    return Spectrogram(transform, window, HOP)
+
+
+@cache
+def _bands(view: View) -> nn.Module:
+    from torchaudio.transforms import MelScale
+
+    return MelScale(BANDS, RATE, view.low, view.high, view.transform // 2 + 1)
 
 
 def _levels(wave: Tensor) -> Tensor:
@@ -55,19 +84,25 @@ def voiced(wave: Tensor, below: float = 35.0) -> slice:
 
 
 def stacked(mels: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return spectrograms (64, T_i) as one padded batch (B, 64, T) and their lengths (B,)."""
-    frames = torch.tensor([mel.shape[1] for mel in mels])
-    return torch.stack([F.pad(mel, (0, int(frames.max()) - mel.shape[1])) for mel in mels]), frames
+    """Return spectrograms (V, 64, T_i) as one padded batch (B, V, 64, T) and their lengths (B,)."""
+    frames = torch.tensor([mel.shape[2] for mel in mels])
+    return torch.stack([F.pad(mel, (0, int(frames.max()) - mel.shape[2])) for mel in mels]), frames
 
 
-def log_mel(wave: Tensor) -> Tensor:
-    """Return the log-mel spectrogram (64, frames of 10 ms) of ``wave`` (N,), normalised over the whole.
+def log_mel(wave: Tensor, look: Sequence[int] = range(len(VIEWS))) -> Tensor:
+    """Return log-mel spectrograms (V, 64, frames of 10 ms) of ``wave`` (N,), one a view, each normalised as a whole.
 
     The floor lies 80 dB under the loudest band, so the result does not depend on the level of the recording.
     """
     if len(wave) < SHORTEST:
         wave = F.pad(wave, (0, SHORTEST - len(wave)))
-    power = _mel()(wave)
+    views = [VIEWS[number] for number in look]
+    sizes = sorted({(view.window, view.transform) for view in views})
+    power = {size: _spectrogram(*size)(wave) for size in sizes}
+    return torch.stack([_normalised(_bands(view)(power[view.window, view.transform])) for view in views])
+
+
+def _normalised(power: Tensor) -> Tensor:
     decibels = 10 * torch.log10(power.clamp_min(power.max() * 1e-8 + 1e-20))
     return (decibels - decibels.mean()) / decibels.std().clamp_min(1.0)
 
@@ -97,24 +132,24 @@ class _Stage(nn.Module):
 
 
 class AudioMember(nn.Module):
-    """Convolutions over log-mel, a bidirectional GRU over time, attention-weighted mean and deviation.
+    """Convolutions over ``views`` log-mels, a bidirectional GRU over time, attention-weighted mean and deviation.
 
     Columns beyond each item's ``frames`` are masked at every stage, so padding changes nothing.
     """
 
-    def __init__(self, dropout: float = 0.3) -> None:
+    def __init__(self, views: int, dropout: float = 0.3) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(1, 24, 5, 2, 2, bias=False), nn.BatchNorm2d(24), nn.ReLU())
+        self.stem = nn.Sequential(nn.Conv2d(views, 24, 5, 2, 2, bias=False), nn.BatchNorm2d(24), nn.ReLU())
         self.stages = nn.ModuleList([_Stage(24, 48, 2, 2), _Stage(48, 96, 2, 2), _Stage(96, 128, 2, 1)])
         self.recur = nn.GRU(128 * (BANDS // 16), 96, batch_first=True, bidirectional=True)
         self.attend = nn.Sequential(nn.Linear(192, 64), nn.Tanh(), nn.Linear(64, 1))
         self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(WIDTH, CLASSES)
+        self.classify = nn.Linear(STATES, CLASSES + len(CORPORA) * (CLASSES + 1))
 
     def forward(self, mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, 7) and embedding (B, 384) of ``mel`` (B, 64, T), 0 from ``frames`` (B,) >= 8 on."""
+        """Return logits (B, 7) and embedding (B, 386) of ``mel`` (B, views, 64, T), 0 from ``frames`` (B,) >= 8 on."""
         lengths = (frames + 1) // 2  # a graph rounds what is below zero towards it
-        maps = _hide(self.stem(mel.unsqueeze(1).contiguous(memory_format=torch.channels_last)), lengths)
+        maps = _hide(self.stem(mel.contiguous(memory_format=torch.channels_last)), lengths)
         for stage in self.stages:
             maps, lengths = stage(maps, lengths)
         with torch.autocast(mel.device.type, enabled=False):
@@ -131,18 +166,18 @@ class AudioMember(nn.Module):
         weights = scores.softmax(1).unsqueeze(2)
         mean = (weights * states).sum(1)
         deviation = ((weights * (states - mean[:, None]).square()).sum(1) + 1e-5).sqrt()
-        embedding = torch.cat((mean, deviation), 1)
-        return self.classify(self.dropout(embedding)), embedding
+        heard = torch.cat((mean, deviation), 1)
+        scores = self.classify(self.dropout(heard)).split([CLASSES, len(CORPORA) * CLASSES, len(CORPORA)], 1)
+        logits, told = corrected(*scores)
+        return logits, torch.cat((heard, told), 1)
 
 
-class AudioNet(nn.Module):
-    """Members whose logits are averaged and whose embeddings stand side by side."""
+class AudioNet(Members):
+    """Three ``AudioMember``s that look at different views."""
 
-    def __init__(self, members: int = MEMBERS, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(AudioMember(dropout) for _ in range(members))
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__(AudioMember(len(look), dropout) for look in LOOKS)
 
     def forward(self, mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, 7) and embedding (B, 768) of ``mel`` (B, 64, T), 0 from ``frames`` (B,) >= 8 on."""
-        logits, embeddings = zip(*(member(mel, frames) for member in self.members), strict=True)
-        return torch.stack(logits).mean(0), torch.cat(embeddings, 1)
+        """Return logits (B, 7) and embedding (B, 1158) of ``mel`` (B, 3, 64, T), 0 from ``frames`` (B,) >= 8 on."""
+        return pooled(member(mel[:, look], frames) for member, look in zip(self.members, LOOKS, strict=True))

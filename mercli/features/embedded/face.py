@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
     from mercli.types import BoolArray, ByteArray, FloatArray
 
-DIM = 7 + 256
+DIM = 7 + 768
 _CHUNK = 64
 
 
 @plugin(
     "encoders",
     "embedded-face",
-    version="1",
+    version="2",
     modality="face",
     dim=DIM,
     trained_on=(TrainedOn("fer2013", "train"),),
 )
 def embedded_face(*, weights: str | None = None) -> Encoder:
-    """Small residual CNN on 48-pixel grey faces: 7 uniform-prior logits and 256 numbers a crop; shipped weights.
+    """Three small residual CNNs on 48-pixel grey faces: 7 uniform-prior logits and 768 numbers a crop; shipped weights.
 
     ``weights``: a file, or the folder of a tuned encoder, written by ``mer finetune face`` instead of the shipped one.
     """
@@ -54,7 +54,7 @@ class _EmbeddedFace:
         self.device = device
 
     def encode(self, batch: Sequence[Streams]) -> list[Feature]:
-        """Return one feature (F, 263) per item: a row per crop, times from its frame to the next."""
+        """Return one feature (F, 775) per item: a row per crop, times from its frame to the next."""
         return [self._encode(streams) for streams in batch]
 
     def _encode(self, streams: Streams) -> Feature:

@@ -8,11 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mercli.features.embedded.members import Members, pooled
+
 if TYPE_CHECKING:
     from mercli.types import ByteArray
 
 SIDE = 48
-EMBEDDING = 256
+WIDTH = 256
+"""Numbers that one network gives beside its logits."""
+MEMBERS = 3
+"""Networks that differ in nothing but the seed; their logits are averaged."""
+EMBEDDING = MEMBERS * WIDTH
 CLASSES = 7
 
 
@@ -50,7 +56,7 @@ class _Block(nn.Module):
         return F.relu(y + self.path(x))
 
 
-class FaceNet(nn.Module):
+class FaceMember(nn.Module):
     """Residual CNN over standardised faces (B, 1, 48, 48), or smaller ones: logits (B, 7) and embedding (B, 256)."""
 
     def __init__(self, dropout: float = 0.3) -> None:
@@ -60,17 +66,28 @@ class FaceNet(nn.Module):
             _Block(48, 64),
             _Block(64, 128, 2),
             _Block(128, 128),
-            _Block(128, EMBEDDING, 2, gated=True),
-            _Block(EMBEDDING, EMBEDDING, gated=True),
+            _Block(128, WIDTH, 2, gated=True),
+            _Block(WIDTH, WIDTH, gated=True),
         )
         self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(EMBEDDING, CLASSES)
+        self.classify = nn.Linear(WIDTH, CLASSES)
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, 7) and embedding (B, 256) of standardised ``faces`` (B, 1, 48, 48)."""
         maps = self.blocks(self.stem(faces.contiguous(memory_format=torch.channels_last)))
         embedding = maps.mean((2, 3)).float()
         return self.classify(self.dropout(embedding)), embedding
+
+
+class FaceNet(Members):
+    """Three ``FaceMember``s."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__(FaceMember(dropout) for _ in range(MEMBERS))
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (B, 7) and embedding (B, 768) of standardised ``faces`` (B, 1, 48, 48)."""
+        return pooled(member(faces) for member in self.members)
 
 
 def grey(crops: ByteArray) -> Tensor:

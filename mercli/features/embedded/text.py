@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mercli.contracts import Encoder, TrainedOn
-from mercli.errors import DataError
-from mercli.features.embedded.weights import Weights, find
+from mercli.features.embedded.weights import Weights, fill, find
 from mercli.languages import code
 from mercli.registry import plugin
 from mercli.types import Feature, Streams, StreamSettings, Transcript
 
 if TYPE_CHECKING:
-    from mercli.features.embedded.text_net import TextNet
     from mercli.types import FloatArray
 
 DIM = 7 + 40
@@ -48,22 +46,6 @@ def readable(transcript: Transcript | None) -> str:
     return transcript.text if code(transcript.language) in (None, "en") else ""
 
 
-def network(weights: Weights, dropout: float = 0.0) -> TextNet:
-    """Return the network with the weights of a file, in eval mode; raises ``DataError`` where they do not fit."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    from mercli.features.embedded.text_net import TextNet, unpacked
-
-    made = TextNet(dropout)
-    try:
-        made.load_state_dict(unpacked(load_file(weights.path)))
-    except (SafetensorError, RuntimeError, KeyError) as fault:
-        raise DataError(f"'{weights.path}' does not fit TextNet: {str(fault).splitlines()[0]}") from fault
-    made.eval().requires_grad_(False)
-    return made
-
-
 class _EmbeddedText:
     """One row per segment; no text, another language, or no known n-gram is not valid."""
 
@@ -72,8 +54,10 @@ class _EmbeddedText:
     settings = StreamSettings()
 
     def __init__(self, weights: Weights) -> None:
-        self.weights, self.trained_on, self.device = weights.sha256, weights.trained_on, "cpu"
-        self.network = network(weights)
+        from mercli.features.embedded.text_net import TextNet
+
+        self.weights, self.trained_on = weights.sha256, weights.trained_on
+        self.network, self.device = fill(TextNet(), weights), "cpu"
 
     def to(self, device: str) -> None:
         """Move the network to ``cpu`` or ``cuda:i``."""

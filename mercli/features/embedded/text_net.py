@@ -1,8 +1,7 @@
 """The network of ``embedded-text``: one table of hashed n-grams that scores emotions and tells registers apart.
 
 Per n-gram it holds scores that all corpora share, a correction per corpus, and how far the n-gram speaks for each
-corpus's register (a sitcom, a forum, a chat). The corrections are mixed by the register that the text itself shows
-(a mixture of experts, Jacobs et al. 1991), so one set of weights serves speech and writing.
+corpus's register (a sitcom, a forum, a chat), by which the corrections are mixed.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mercli.features.embedded.registers import corrected
+from mercli.features.embedded.stored import rounded
 from mercli.features.hashing import Orders, bag, keys
 
 BUCKETS = 2**17
@@ -69,9 +70,8 @@ class TextNet(nn.Module):
     def _mixed(self, sums: Tensor) -> tuple[Tensor, Tensor]:
         shared, experts, register = sums.split([CLASSES, EXPERTS, len(CORPORA)], 1)
         experts = experts * (RESIDUAL if self.training else RESIDUAL * TRUST)
-        told = register.log_softmax(1)
-        mixed = (told.detach().exp()[:, :, None] * experts.view(-1, len(CORPORA), CLASSES)).sum(1)
-        return (shared + mixed) * self.sharpness, torch.cat((experts, told), 1)
+        logits, told = corrected(shared, experts, register)
+        return logits * self.sharpness, torch.cat((experts, told), 1)
 
     def as_graph(self) -> TextGraph:
         """Return the same function in operations that ONNX has."""
@@ -92,9 +92,9 @@ class TextGraph(TextNet):
         super().__init__()
         state = network.state_dict()
         self.load_state_dict(state)
-        held = packed({"table.weight": state["table.weight"]})
-        self.register_buffer("rows", held["table.int8"])
-        self.register_buffer("scale", held["table.scale"].float())
+        rows, scale = rounded(state["table.weight"])
+        self.register_buffer("rows", rows)
+        self.register_buffer("scale", scale.float())
         self.rows: Tensor
         self.scale: Tensor
 
@@ -108,23 +108,3 @@ class TextGraph(TextNet):
         lengths = (own @ weights.square()[:, None]).sqrt().clamp_min(1e-6)
         rows = self.rows[ids].float() * self.scale[ids][:, None]
         return self._mixed(own @ (rows * weights[:, None]) / lengths + self.bias)
-
-
-def packed(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state dict with its table in int8, a scale per row (half precision), as a weights file holds it."""
-    table = state["table.weight"]
-    scale = (table.abs().amax(1) / 127).half()
-    steps = torch.where(scale > 0, scale.float(), torch.inf)[:, None]
-    rest = {key: value.half() for key, value in state.items() if key != "table.weight"}
-    return {**rest, "table.int8": (table / steps).round().clamp(-127, 127).to(torch.int8), "table.scale": scale}
-
-
-def unpacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the float32 state dict that ``packed`` gave, or one whose table is whole as it is.
-
-    Raises ``KeyError`` where the table is missing.
-    """
-    if "table.weight" in tensors:
-        return {key: value.float() for key, value in tensors.items()}
-    rest = {key: value.float() for key, value in tensors.items() if not key.startswith("table.")}
-    return {**rest, "table.weight": tensors["table.int8"].float() * tensors["table.scale"].float()[:, None]}

@@ -6,14 +6,17 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mercli.contracts import TrainedOn
 from mercli.errors import DataError
+from mercli.features.embedded.stored import unpacked
 from mercli.features.hub import WEIGHTS
 
 if TYPE_CHECKING:
     from torch import nn
+
+Network = TypeVar("Network", bound="nn.Module")
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets" / "embedded"
 
@@ -48,15 +51,14 @@ def find(modality: str, path: str | None) -> Weights:
     return Weights(file, hashlib.sha256(file.read_bytes()).hexdigest(), json.loads(card.read_text(encoding="utf-8")))
 
 
-def fill(network: nn.Module, weights: Weights) -> nn.Module:
+def fill(network: Network, weights: Weights) -> Network:
     """Return the network with the weights in float32, in eval mode; raises ``DataError`` where they do not fit."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        state = {key: value.float() for key, value in load_file(weights.path).items()}
-        result = network.load_state_dict(state, strict=False)
-    except (SafetensorError, RuntimeError) as fault:
+        result = network.load_state_dict(unpacked(load_file(weights.path)), strict=False)
+    except (SafetensorError, RuntimeError, KeyError) as fault:
         reason = str(fault).splitlines()[0]
         raise DataError(f"'{weights.path}' does not fit {type(network).__name__}: {reason}") from fault
     absent = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]

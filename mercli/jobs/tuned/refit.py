@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mercli.errors import ConfigError
 from mercli.registry import near
@@ -13,8 +13,11 @@ from mercli.registry import near
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from mercli.tuning.embedded.data import Task
+    from mercli.features.embedded.members import Members
+    from mercli.tuning.embedded.data import Repeated, Task
     from mercli.tuning.embedded.recipes import Recipe
+
+Network = TypeVar("Network", bound="nn.Module")
 
 LICENCES = {
     "audio": "weights: non-commercial research, as the data (RAVDESS: CC BY-NC-SA 4.0; EMO-DB: free with citation)",
@@ -50,24 +53,39 @@ def refit(config: RefitConfig) -> Path:
 
 
 def _fitted(task: Task, folder: Path, resume: bool) -> nn.Module:
-    """Train a task and return its averaged network, rounded as a weights file rounds it."""
-    from mercli.tuning.embedded.export import halved, restored
+    """Train a task and return its averaged network."""
     from mercli.tuning.embedded.trainer import train
 
     network = task.network()
-    trainer = train(task, folder, resume=resume)
-    network.load_state_dict(restored(halved(trainer.average.state)), strict=False)
+    network.load_state_dict(train(task, folder, resume=resume).average.state)
+    return network.eval()
+
+
+def _together(network: Members, task: Repeated, folder: Path, resume: bool) -> Members:
+    """Train the members of a network one after another."""
+    for number, member in enumerate(network.members):
+        fitted = _fitted(task.member(number), folder / f"member-{number}", resume)
+        member.load_state_dict(fitted.state_dict())
+    return _stored(network)
+
+
+def _stored(network: Network) -> Network:
+    """Return the network in eval mode, its weights rounded as a file rounds them."""
+    from mercli.features.embedded.stored import packed, unpacked
+
+    network.load_state_dict(unpacked(packed(network.state_dict())), strict=False)
     return network.eval()
 
 
 def _face(config: RefitConfig, recipe: Any) -> Path:
     """Train on FER2013 train; the temperature is fitted on every other dev picture."""
+    from mercli.features.embedded.face_net import FaceNet
     from mercli.tuning.embedded.data import FaceTask, face_logits, log_prior
     from mercli.tuning.embedded.evaluate import temperature
     from mercli.tuning.embedded.export import write
 
     task = FaceTask(recipe, config.data_root)
-    network = _fitted(task, config.folder / "fold-0", config.resume)
+    network = _together(FaceNet(), task, config.folder / "fold-0", config.resume)
     logits, labels, prior = face_logits(network, task.dev.faces), task.dev.labels, log_prior(task.labels)
     pictures = [f"fer2013/dev/{row}" for row in range(len(labels))]
     for name, rows in (("face-logits.npz", slice(0, None, 2)), ("face-dev-logits.npz", slice(1, None, 2))):
@@ -92,6 +110,7 @@ def _audio(config: RefitConfig, recipe: Any) -> Path:
     """
     import torch
 
+    from mercli.features.embedded.audio_net import AudioNet
     from mercli.tuning.embedded.evaluate import temperature
     from mercli.tuning.embedded.export import write
     from mercli.tuning.embedded.speech import AudioTask, folds, read_speech, speech_logits
@@ -101,7 +120,7 @@ def _audio(config: RefitConfig, recipe: Any) -> Path:
     final = tasks[0]
     logits, unseen, networks = [], [], []
     for number, task in enumerate(tasks):
-        networks.append(_pooled(task, config.folder / f"fold-{number}", config.resume))
+        networks.append(_together(AudioNet(), task, config.folder / f"fold-{number}", config.resume))
         logits.append(speech_logits(networks[-1], task.dev))
         unseen += task.dev
     joined, labels = torch.cat(logits), torch.tensor([item.label for item in unseen])
@@ -116,25 +135,11 @@ def _audio(config: RefitConfig, recipe: Any) -> Path:
     return write(config.folder, "audio", networks[0].state_dict(), card)
 
 
-def _pooled(task: Any, folder: Path, resume: bool) -> nn.Module:
-    """Train the members of ``AudioNet`` one after another, with the recipe's seed and those after it."""
-    from dataclasses import replace
-
-    from mercli.features.embedded.audio_net import MEMBERS, AudioNet
-
-    network = AudioNet()
-    for member in range(MEMBERS):
-        own = type(task)(replace(task.recipe, seed=task.recipe.seed + member), task.items, task.held)
-        fitted = _fitted(own, folder / f"member-{member}", resume)
-        network.members[member].load_state_dict(fitted.state_dict())
-    return network.eval()
-
-
 def _text(config: RefitConfig, recipe: Any) -> Path:
     """Train on five corpora, then per fold without some dialogues: their logits calibrate."""
     import torch
 
-    from mercli.features.embedded.text_net import CORPORA, packed, unpacked
+    from mercli.features.embedded.text_net import CORPORA
     from mercli.tuning.embedded.evaluate import temperature
     from mercli.tuning.embedded.export import write
     from mercli.tuning.embedded.text_data import TextTask, count_by_corpus, fold_of, found_in, read_texts, text_logits
@@ -144,8 +149,6 @@ def _text(config: RefitConfig, recipe: Any) -> Path:
     found = found_in([*texts.train, *(sentence for part in texts.unseen.values() for sentence in part)])
     task = TextTask(recipe, texts.train, dev, found)
     network = _sharpened(_fitted(task, config.folder / "fold-0", config.resume), recipe)
-    tensors = packed(network.state_dict())
-    network.load_state_dict(unpacked(tensors))
     logits, unseen = [], []
     for number in range(recipe.folds):
         held = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) == number]
@@ -168,7 +171,7 @@ def _text(config: RefitConfig, recipe: Any) -> Path:
         card["temperature"] = temperature(joined, labels)
         card["temperature_from"] = f"logits of {' and '.join(CALIBRATING)} train by networks that never read them"
     card["figures"] = _text_figures(network, task, texts.unseen)
-    return write(config.folder, "text", tensors, card)
+    return write(config.folder, "text", network.state_dict(), card)
 
 
 def _sharpened(network: nn.Module, recipe: Any) -> nn.Module:
@@ -176,7 +179,7 @@ def _sharpened(network: nn.Module, recipe: Any) -> nn.Module:
 
     with torch.no_grad():
         network.get_buffer("sharpness").fill_(recipe.sharpness)
-    return network
+    return _stored(network)
 
 
 def _text_figures(network: nn.Module, task: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,11 +243,13 @@ def _figure(metric: str, logits: Tensor, labels: Tensor, clusters: Sequence[str]
 
 def _card(config: RefitConfig, recipe: Recipe, task: Task) -> dict[str, Any]:
     """Return what the card of every embedded encoder begins with."""
+    from mercli import registry
     from mercli.labels import CANONICAL
 
+    name = f"embedded-{config.modality}"
     return {
-        "name": f"embedded-{config.modality}",
-        "version": "1",
+        "name": name,
+        "version": registry.get("encoders", name).version,
         "classes": list(CANONICAL.names),
         "output": "logits (uniform prior), then embedding; add a corpus's log_prior to the logits for its prior",
         "licence": LICENCES[config.modality],

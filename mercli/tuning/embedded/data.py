@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from mercli.errors import DataError
-from mercli.features.embedded.face_net import SIDE, FaceNet, standardise
+from mercli.features.embedded.face_net import SIDE, FaceMember, standardise
 from mercli.labels import CANONICAL
 from mercli.tuning.embedded.augment import cut, degraded, mixed, moved, pairing
 from mercli.tuning.embedded.evaluate import recalls
@@ -60,6 +60,14 @@ class Task(Protocol):
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """Return figures on the dev part for a network in eval mode."""
+        ...
+
+
+class Repeated(Task, Protocol):
+    """A training of several networks, one after another, that are asked together."""
+
+    def member(self, number: int) -> Task:
+        """Return the training of the network with this number."""
         ...
 
 
@@ -121,8 +129,12 @@ class FaceTask:
         self.prior = log_prior(self.labels, power=self.recipe.balance)
 
     def network(self) -> nn.Module:
-        """Return an untrained ``FaceNet``."""
-        return FaceNet(self.recipe.dropout)
+        """Return an untrained ``FaceMember``."""
+        return FaceMember(self.recipe.dropout)
+
+    def member(self, number: int) -> FaceTask:
+        """Return the training with another seed."""
+        return replace(self, recipe=replace(self.recipe, seed=self.recipe.seed + number))
 
     def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
         """Return faces moved, degraded, standardised, cut and (some batches) mixed."""

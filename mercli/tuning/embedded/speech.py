@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,15 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from mercli.errors import DataError
-from mercli.features.embedded.audio_net import RATE, AudioMember, log_mel, stacked, voiced
+from mercli.features.embedded.audio_net import CORPORA, LOOKS, RATE, VIEWS, AudioMember, log_mel, stacked, voiced
 from mercli.labels import canonical
 from mercli.tuning.augment_audio import changed, common_length, excerpt, masked, paced, warped
 from mercli.tuning.embedded.augment import mixed, pairing
-from mercli.tuning.embedded.data import CLASSES, Batch, log_prior
+from mercli.tuning.embedded.data import CLASSES, Batch
 from mercli.tuning.embedded.evaluate import recalls
 from mercli.tuning.embedded.recipes import AudioRecipe
 
-FOLDERS = {"ravdess": "ravdess_audio", "emodb": "emodb_audio"}
+FOLDERS = {corpus: f"{corpus}_audio" for corpus in CORPORA}
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,15 @@ def _wave(path: Path) -> Tensor:
 
 
 @torch.inference_mode()
-def speech_logits(network: nn.Module, items: Sequence[Utterance], batch: int = 32) -> Tensor:
-    """Return uniform-prior logits (N, 7), each clip whole."""
+def speech_logits(
+    network: nn.Module, items: Sequence[Utterance], look: Sequence[int] = range(len(VIEWS)), batch: int = 32
+) -> Tensor:
+    """Return uniform-prior logits (N, 7) of a network that sees these views, each clip whole."""
     order = sorted(range(len(items)), key=lambda i: len(items[i].wave))
     out = torch.zeros(len(items), len(CLASSES))
     for start in range(0, len(order), batch):
         part = order[start : start + batch]
-        mel, frames = stacked([log_mel(items[i].wave) for i in part])
+        mel, frames = stacked([log_mel(items[i].wave, look) for i in part])
         out[part] = network(mel=mel, frames=frames)[0].float()
     return out
 
@@ -95,6 +98,7 @@ class AudioTask:
     recipe: AudioRecipe
     items: Sequence[Utterance]
     held: Collection[str] = ()
+    number: int = 0
     train: list[Utterance] = field(init=False)
     dev: list[Utterance] = field(init=False)
 
@@ -103,7 +107,20 @@ class AudioTask:
         self.train = [item for item in self.items if item.speaker not in held]
         self.dev = [item for item in self.items if item.speaker in held]
         self.labels = torch.tensor([item.label for item in self.train])
-        self.prior = log_prior(self.labels, power=self.recipe.balance)
+        self.corpus = torch.tensor([CORPORA.index(item.speaker.split("/")[0]) for item in self.train])
+        self.priors = self._priors()
+
+    def _priors(self) -> Tensor:
+        """Return each corpus's log-prior (C, K) as its utterances are drawn.
+
+        A class that a corpus lacks counts as its others do on average, so that its absence is learned.
+        """
+        drawn = torch.bincount(self.labels, minlength=len(CLASSES)).clamp_min(1).double() ** -self.recipe.balance
+        counts = torch.zeros(len(CORPORA), len(CLASSES), dtype=torch.double)
+        counts.index_put_((self.corpus, self.labels), drawn[self.labels], accumulate=True)
+        usual = counts.sum(1, keepdim=True) / (counts > 0).sum(1, keepdim=True).clamp_min(1)
+        counts = torch.where(counts > 0, counts, usual.clamp_min(1e-6))
+        return (counts / counts.sum(1, keepdim=True)).log().float()
 
     @property
     def trained_on(self) -> Sequence[dict[str, Any]]:
@@ -115,8 +132,13 @@ class AudioTask:
         ]
 
     def network(self) -> nn.Module:
-        """Return an untrained ``AudioMember``."""
-        return AudioMember(self.recipe.dropout)
+        """Return an untrained ``AudioMember`` for its number's views."""
+        return AudioMember(len(LOOKS[self.number]), self.recipe.dropout)
+
+    def member(self, number: int) -> AudioTask:
+        """Return the training of the member with this number."""
+        recipe = replace(self.recipe, seed=self.recipe.seed + number)
+        return AudioTask(recipe, self.items, self.held, number)
 
     def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
         """Return spectrograms of changed waves, warped and masked, some batches mixed."""
@@ -124,15 +146,21 @@ class AudioTask:
         waves = [paced(self.train[index].wave, recipe.pace, generator) for index in indices.tolist()]
         longest = common_length(waves, recipe, generator)
         for wave in waves:
-            mel = log_mel(changed(excerpt(wave, longest, generator), recipe, generator))
+            mel = log_mel(changed(excerpt(wave, longest, generator), recipe, generator), LOOKS[self.number])
             mels.append(masked(warped(mel, recipe.warp, generator), recipe.masks, generator))
         mel, frames = stacked(mels)
         targets = F.one_hot(self.labels[indices], len(CLASSES)).float()
+        corpora = F.one_hot(self.corpus[indices], len(CORPORA)).float()
         if recipe.mixup > 0 and torch.rand(1, generator=generator).item() < recipe.mixup_share:
             weight, order = pairing(len(mel), recipe.mixup, generator)
-            mel, targets = mixed(mel, weight, order), mixed(targets, weight, order)
+            mel, targets, corpora = (mixed(values, weight, order) for values in (mel, targets, corpora))
             frames = torch.maximum(frames, frames[order])
-        return Batch({"mel": mel, "frames": frames}, targets, self.prior)
+        side = partial(self._register_loss, corpora)
+        return Batch({"mel": mel, "frames": frames}, targets, corpora @ self.priors, side)
+
+    def _register_loss(self, corpora: Tensor, embedding: Tensor) -> Tensor:
+        told = embedding[:, -len(CORPORA) :]
+        return -self.recipe.register * (corpora.to(told.device) * told).sum(1).mean()
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """Return each corpus's UAR over the held-out speakers, with a uniform prior."""
@@ -141,5 +169,5 @@ class AudioTask:
             part = [item for item in self.dev if item.speaker.startswith(f"{corpus}/")]
             if part:
                 labels = torch.tensor([item.label for item in part])
-                figures[f"{corpus}_uar"] = recalls(speech_logits(network, part), labels)[1]
+                figures[f"{corpus}_uar"] = recalls(speech_logits(network, part, LOOKS[self.number]), labels)[1]
         return figures

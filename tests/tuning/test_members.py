@@ -1,0 +1,93 @@
+"""Networks that are asked together: how each is trained, and what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mercli.features.embedded.audio_net import CORPORA, LOOKS, VIEWS, AudioNet, log_mel, stacked  # noqa: E402
+from mercli.features.embedded.face_net import FaceNet  # noqa: E402
+from mercli.features.embedded.registers import corrected  # noqa: E402
+from mercli.labels import CANONICAL  # noqa: E402
+from mercli.tuning.embedded.recipes import AudioRecipe  # noqa: E402
+from mercli.tuning.embedded.speech import AudioTask, Utterance  # noqa: E402
+
+HAPPY, SURPRISE = CANONICAL.names.index("happy"), CANONICAL.names.index("surprise")
+
+
+def spoken(corpus: str, number: int, label: int, split: str = "train") -> Utterance:
+    wave = torch.randn(8000, generator=torch.Generator().manual_seed(number))
+    return Utterance(f"{corpus}/{number}", wave, label, f"{corpus}/{number % 3:02d}", split)
+
+
+def task(**recipe) -> AudioTask:
+    items = [spoken(corpus, number, number % 3) for corpus in CORPORA for number in range(9)]
+    items += [spoken("ravdess", number, SURPRISE) for number in range(10, 14)]
+    return AudioTask(AudioRecipe(**recipe), [*items, spoken("ravdess", 20, HAPPY, "dev")], ("ravdess/02",))
+
+
+@pytest.mark.parametrize(("modality", "network"), [("audio", AudioNet()), ("face", FaceNet())])
+def test_members_are_averaged_and_stand_side_by_side(modality, network):
+    network.eval()
+    draw = torch.Generator().manual_seed(0)
+    waves = [log_mel(torch.randn(9000, generator=draw)), log_mel(torch.randn(5000, generator=draw))]
+    heard, faces = stacked(waves), torch.randn(2, 1, 48, 48, generator=draw)
+    inputs = {"audio": heard, "face": (faces,)}[modality]
+    own = {"audio": [(heard[0][:, look], heard[1]) for look in LOOKS], "face": [(faces,)] * 3}[modality]
+    with torch.inference_mode():
+        logits, embedding = network(*inputs)
+        alone = [member(*seen) for member, seen in zip(network.members, own, strict=True)]
+    torch.testing.assert_close(logits, sum(one for one, _ in alone) / len(alone))
+    torch.testing.assert_close(embedding, torch.cat([part for _, part in alone], 1))
+
+
+@pytest.mark.parametrize("view", range(len(VIEWS)))
+def test_a_member_hears_its_own_views_alone(view):
+    network = AudioNet().eval()
+    mel, frames = stacked([log_mel(torch.randn(9000, generator=torch.Generator().manual_seed(0)))])
+    other = mel.clone()
+    other[:, view] += 1
+    assert mel.shape[1] == len(VIEWS)
+    width = network(mel, frames)[1].shape[1] // len(LOOKS)
+    with torch.inference_mode():
+        one, two = (network(given, frames)[1].split(width, 1) for given in (mel, other))
+    assert [not torch.equal(a, b) for a, b in zip(one, two, strict=True)] == [view in look for look in LOOKS]
+
+
+def test_each_member_is_trained_with_a_seed_and_views_of_its_own():
+    whole = task(seed=4)
+    members = [whole.member(number) for number in range(len(LOOKS))]
+    assert [member.recipe.seed for member in members] == [4, 5, 6]
+    assert [member.network().stem[0].in_channels for member in members] == [len(look) for look in LOOKS]
+    assert [len(member.train) for member in members] == [len(whole.train)] * len(LOOKS)
+
+
+def test_a_correction_counts_as_much_as_its_register_is_heard():
+    shared, corrections = torch.zeros(2, 3), torch.tensor([[1.0, 2, 3, 10, 20, 30]]).repeat(2, 1)
+    registers = torch.tensor([[50.0, 0.0], [0.0, 0.0]], requires_grad=True)
+    logits, told = corrected(shared, corrections, registers)
+    torch.testing.assert_close(logits[0], torch.tensor([1.0, 2, 3]))
+    torch.testing.assert_close(logits[1], torch.tensor([5.5, 11, 16.5]))
+    torch.testing.assert_close(told.exp().sum(1), torch.ones(2))
+    assert not logits.requires_grad  # emotions do not teach registers
+
+
+def test_a_corpus_s_prior_is_that_of_what_is_drawn_and_counts_a_class_that_it_lacks_as_usual():
+    drawn = task(balance=0.0)
+    counts = torch.bincount(drawn.labels[drawn.corpus == 0]).double()
+    ravdess, emodb = drawn.priors.double().exp()
+    torch.testing.assert_close(ravdess.sum(), torch.tensor(1.0, dtype=torch.double), atol=1e-5, rtol=0)
+    torch.testing.assert_close(ravdess[0] / ravdess[SURPRISE], counts[0] / counts[SURPRISE], atol=1e-5, rtol=0)
+    torch.testing.assert_close(emodb[SURPRISE], emodb[:3].mean(), atol=1e-5, rtol=0)
+
+
+def test_a_batch_tells_each_example_s_corpus_by_its_prior_and_by_the_loss_of_registers():
+    own = task(mixup=0.0, balance=0.0)
+    rows = torch.tensor([0, len(own.train) - 5, 1])
+    batch = own.batch(rows, 0.5, torch.Generator().manual_seed(0))
+    assert batch.inputs["mel"].shape[:3] == (3, len(LOOKS[0]), 64)
+    torch.testing.assert_close(batch.log_prior, own.priors[own.corpus[rows]])
+    told = torch.log_softmax(torch.randn(3, len(CORPORA)), 1)
+    expected = own.recipe.register * torch.nn.functional.nll_loss(told, own.corpus[rows])
+    torch.testing.assert_close(batch.side(torch.cat((torch.randn(3, 4), told), 1)), expected)
