@@ -89,7 +89,7 @@ def test_the_twin_tells_how_near_it_comes_and_what_it_was_made_of(mer, twin):
     assert "CHANGED" not in shown
 
 
-def test_8_bits_are_smaller_and_give_the_same_labels_on_made_clips(mer, twin, small, world):
+def test_8_bits_are_smaller_and_change_scores_by_a_hundredth_at_most_on_made_clips(mer, twin, small, world):
     sizes = {name: (small.parts[name].bytes, twin.parts[name].bytes) for name in ("audio", "face")}
     assert all(less < 0.65 * more for less, more in sizes.values())
     assert small.parts["text"].precision == "fp32"  # its table is in 8 bits as it ships
@@ -98,8 +98,11 @@ def test_8_bits_are_smaller_and_give_the_same_labels_on_made_clips(mer, twin, sm
     assert small.same == small.windows
     clips = sorted((world.folder / "raw" / "one").rglob("*.mp4"))[:4]
     assert len(clips) == 4
-    labels = [[a["label"] for a in answers(mer, *clips, "--model", m)] for m in ("embedded", small.bundle)]
-    assert labels[0] == labels[1]
+    both = (answers(mer, *clips, "--model", model) for model in ("embedded", small.bundle))
+    for whole, rounded in zip(*both, strict=True):
+        assert rounded["scores"] == pytest.approx(whole["scores"], abs=0.01)
+        second, first = sorted(whole["scores"].values())[-2:]
+        assert rounded["label"] == whole["label"] or first - second < 0.02  # made clips may lie between two classes
 
 
 def test_a_trained_bundle_whose_encoders_have_no_network_has_a_graph_of_its_head_alone(mer, gated, tmp_path):
