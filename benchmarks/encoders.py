@@ -27,8 +27,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from writing import Figure, arguments, finish, over
 
 from mercli import config, registry
+from mercli.features.folding import folded
 from mercli.features.seeds import checkpoints, smil_audio_net, smil_face_net, smil_text_net
-from mercli.features.seeds.folding import folded
 from mercli.features.windows import window_spans
 from mercli.jobs.features import encoding
 from mercli.types import Streams, Transcript

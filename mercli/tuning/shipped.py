@@ -83,7 +83,7 @@ class ShippedSound(Shipped, Waves):
         self.heads = classifiers(self.network)
 
     def pieces(self, streams: Streams, draw: Generator | None) -> Sequence[Tensor]:
-        """Return spectrograms (64, T) of windows; of those without speech none, but for training."""
+        """Return spectrograms (3, 64, T) of windows; of those without speech none, but for training."""
         waves = super().pieces(streams, draw)
         least = max(map(audio_net.loudest, waves), default=0.0) * QUIET
         found = []
@@ -98,7 +98,7 @@ class ShippedSound(Shipped, Waves):
         return tuple(found)
 
     def inputs(self, pieces: Sequence[Tensor]) -> Mapping[str, Tensor]:
-        """Return padded spectrograms (P, 64, T) and their lengths (P,)."""
+        """Return padded spectrograms (P, 3, 64, T) and their lengths (P,)."""
         mel, frames = audio_net.stacked(list(pieces))
         return {"mel": mel, "frames": frames}
 

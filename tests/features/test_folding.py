@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from mercli.features.folding import folded
 from mercli.features.seeds.avtca_trunk import Trunk
-from mercli.features.seeds.folding import folded
 from mercli.features.seeds.smil_face_net import FaceNet
 
 

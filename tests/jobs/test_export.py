@@ -101,8 +101,6 @@ def test_8_bits_are_smaller_and_change_scores_by_a_hundredth_at_most_on_made_cli
     both = (answers(mer, *clips, "--model", model) for model in ("embedded", small.bundle))
     for whole, rounded in zip(*both, strict=True):
         assert rounded["scores"] == pytest.approx(whole["scores"], abs=0.01)
-        second, first = sorted(whole["scores"].values())[-2:]
-        assert rounded["label"] == whole["label"] or first - second < 0.02  # made clips may lie between two classes
 
 
 def test_a_trained_bundle_whose_encoders_have_no_network_has_a_graph_of_its_head_alone(mer, gated, tmp_path):

@@ -8,11 +8,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 from torch import nn  # noqa: E402
 
+from mercli.features.embedded.stored import unpacked  # noqa: E402
 from mercli.tuning.embedded.data import Batch, log_prior  # noqa: E402
 from mercli.tuning.embedded.evaluate import recalls  # noqa: E402
-from mercli.tuning.embedded.export import read, write  # noqa: E402
+from mercli.tuning.embedded.export import write  # noqa: E402
 from mercli.tuning.embedded.recipes import Recipe  # noqa: E402
 from mercli.tuning.embedded.trainer import Draw, precision, soft_cross_entropy, train  # noqa: E402
 
@@ -143,7 +145,7 @@ def test_precision_is_what_the_recipe_says_or_what_the_machine_has():
 def test_exported_weights_come_back_as_the_rounded_ones(tmp_path):
     network = Small()
     path = write(tmp_path, "made", network.state_dict(), {"trained_on": [{"corpus": "made", "split": "train"}]})
-    back = read(path)
+    back = unpacked(load_file(path))
     assert set(back) == set(network.state_dict()) - {"norm.num_batches_tracked"}
     for key, value in back.items():
         assert torch.equal(value, network.state_dict()[key].half().float())

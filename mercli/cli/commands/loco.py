@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -35,6 +35,7 @@ from mercli.cli.options import (
 from mercli.cli.scores import cells, columns, few, figure, kind_of, legend
 from mercli.cli.sections import show_wide
 from mercli.labels import FIGURES, WORDS
+from mercli.results.section import Table
 
 Heads = Annotated[
     list[str] | None, typer.Option("--heads", metavar="A [B ...]", help="Several heads; the first is compared.")
@@ -48,9 +49,6 @@ Encoders = Annotated[
 Score = Annotated[
     str | None, typer.Option("--score", metavar="test|all", help="Score the held-out test split, or all of it.")
 ]
-
-if TYPE_CHECKING:
-    from mercli.results.section import Table
 
 
 def register(app: typer.Typer) -> None:
@@ -147,8 +145,6 @@ def _tables(result: Any) -> None:
 
 
 def _folds(result: Any) -> Table:
-    from mercli.results.section import Table
-
     rows = []
     kind = kind_of(fold["held_out"] for fold in result.rows)
     main, classes = FIGURES[kind][0], kind == "one-of"
@@ -180,8 +176,6 @@ def _dagger(seen: Collection[str]) -> str:
 
 
 def _comparisons(comparisons: list[dict[str, Any]]) -> Table:
-    from mercli.results.section import Table
-
     keys = ("uar", "other_uar", "difference", "p", "p_holm", "smallest_difference")
     rows = [
         [row["one"], row["other"], row["corpus"] + _dagger(row["seen_by"]), *(figure(row[key]) for key in keys)]
@@ -192,8 +186,6 @@ def _comparisons(comparisons: list[dict[str, Any]]) -> Table:
 
 
 def _matrix(cells_: list[dict[str, Any]]) -> Table:
-    from mercli.results.section import Table
-
     rows = [[c["head"], c["trained_on"], c["tested_on"], *cells(c, bool(c["seen_by"]))[:3]] for c in cells_]
     heading = ("head", "trained on", "tested on", *columns(kind_of(cells_))[:3])
     return Table("loco-matrix", "train on one, test on each", heading, rows, 3)

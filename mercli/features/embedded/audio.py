@@ -58,9 +58,10 @@ class _EmbeddedAudio:
 
     def __init__(self, weights: Weights) -> None:
         from mercli.features.embedded.audio_net import AudioNet
+        from mercli.features.folding import folded
 
         self.weights, self.trained_on = weights.sha256, weights.trained_on
-        self.network, self.device = fill(AudioNet(), weights), "cpu"
+        self.network, self.device = folded(fill(AudioNet(), weights)), "cpu"
 
     def to(self, device: str) -> None:
         """Move the network to ``cpu`` or ``cuda:i``."""

@@ -43,7 +43,6 @@ VIEWS = (View(400, 512, 50, 7600), View(1024, 2048, 50, 2000), View(1024, 2048, 
 """Phones and timbre in 25 ms; the voice's pitch and its harmonics, which need 64 ms, finely and further up."""
 LOOKS = ([1], [2], [0, 1])
 """Views that each member sees."""
-EMBEDDING = len(LOOKS) * WIDTH
 
 
 @cache

@@ -44,9 +44,10 @@ class _EmbeddedFace:
 
     def __init__(self, weights: Weights) -> None:
         from mercli.features.embedded.face_net import FaceNet
+        from mercli.features.folding import folded
 
         self.weights, self.trained_on = weights.sha256, weights.trained_on
-        self.network, self.device = fill(FaceNet(), weights), "cpu"
+        self.network, self.device = folded(fill(FaceNet(), weights)), "cpu"
 
     def to(self, device: str) -> None:
         """Move the network to ``cpu`` or ``cuda:i``."""

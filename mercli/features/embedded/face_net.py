@@ -18,7 +18,6 @@ WIDTH = 256
 """Numbers that one network gives beside its logits."""
 MEMBERS = 3
 """Networks that differ in nothing but the seed; their logits are averaged."""
-EMBEDDING = MEMBERS * WIDTH
 CLASSES = 7
 
 

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mercli.errors import DataError
+from mercli.features.folding import folded
 from mercli.features.hub import Pin
 from mercli.features.seeds.checkpoints import read
-from mercli.features.seeds.folding import folded
 from mercli.log import logger
 
 if TYPE_CHECKING:

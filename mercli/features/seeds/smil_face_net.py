@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mercli.contracts import TrainedOn
+from mercli.features.folding import folded
 from mercli.features.seeds import checkpoints
 from mercli.features.seeds.checkpoints import Checkpoint
-from mercli.features.seeds.folding import folded
 from mercli.features.windows import Span, Summary, functionals, sliced, window_spans
 from mercli.types import Feature, Streams, StreamSettings
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mercli import registry
 from mercli.errors import ConfigError
-from mercli.registry import near
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,7 +47,7 @@ def refit(config: RefitConfig) -> Path:
     from mercli.tuning.embedded.recipes import RECIPES, altered
 
     if config.modality not in MODALITIES:
-        raise ConfigError(f"no encoder is trained for '{config.modality}'{near(config.modality, MODALITIES)}")
+        raise ConfigError(f"no encoder is trained for '{config.modality}'{registry.near(config.modality, MODALITIES)}")
     recipe = altered(RECIPES[config.modality], config.options)
     return MODALITIES[config.modality](config, recipe)
 
@@ -243,7 +243,6 @@ def _figure(metric: str, logits: Tensor, labels: Tensor, clusters: Sequence[str]
 
 def _card(config: RefitConfig, recipe: Recipe, task: Task) -> dict[str, Any]:
     """Return what the card of every embedded encoder begins with."""
-    from mercli import registry
     from mercli.labels import CANONICAL
 
     name = f"embedded-{config.modality}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -133,8 +134,10 @@ class FaceTask:
         return FaceMember(self.recipe.dropout)
 
     def member(self, number: int) -> FaceTask:
-        """Return the training with another seed."""
-        return replace(self, recipe=replace(self.recipe, seed=self.recipe.seed + number))
+        """Return the training with another seed, over the same pictures in memory."""
+        own = copy(self)
+        own.recipe = replace(self.recipe, seed=self.recipe.seed + number)
+        return own
 
     def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
         """Return faces moved, degraded, standardised, cut and (some batches) mixed."""

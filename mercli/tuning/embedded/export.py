@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import save
 
-from mercli.features.embedded.stored import packed, unpacked
+from mercli.features.embedded.stored import packed
 from mercli.rundir import atomic, plain, write_text
 
 
@@ -21,8 +21,3 @@ def write(folder: Path, modality: str, state: Mapping[str, torch.Tensor], card: 
         part.write_bytes(save(packed(state)))
     write_text(folder / f"{modality}.json", json.dumps(plain(card), indent=2, ensure_ascii=False) + "\n")
     return path
-
-
-def read(path: Path) -> dict[str, torch.Tensor]:
-    """Return the float32 state dict of a weights file."""
-    return unpacked(load(path.read_bytes()))
