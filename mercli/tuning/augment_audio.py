@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor
 
-from mercli.features.embedded.audio_net import RATE
+from mercli.features.embedded.spectrogram import RATE
 from mercli.tuning.embedded.augment import between
 from mercli.tuning.embedded.recipes import AudioRecipe
 

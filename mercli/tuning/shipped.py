@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from mercli.config_tune import FinetuneConfig
 from mercli.errors import ConfigError, DataError
 from mercli.features import hub
-from mercli.features.embedded import audio_net, face_net, text, text_net
+from mercli.features.embedded import audio_net, face_net, spectrogram, text, text_net
 from mercli.features.embedded.audio import QUIET
 from mercli.features.embedded.members import Members
 from mercli.features.embedded.weights import Weights, fill, find
@@ -24,7 +24,7 @@ from mercli.tuning.words import recognised
 from mercli.types import Streams, StreamSettings
 
 DROPOUT = 0.2
-"""Of the voice's networks, as they were trained; the face's have their own, words lose n-grams (``augment.tokens``)."""
+"""Of the voice's convolutions, as they were trained; others have their own, words lose n-grams (``augment.tokens``)."""
 MASKS = 2
 """Stretches of bands, and of time, that a masked spectrogram loses."""
 
@@ -78,28 +78,28 @@ class ShippedSound(Shipped, Waves):
 
     def __init__(self, config: FinetuneConfig, model: str | None, classes: Sequence[str]) -> None:
         Shipped.__init__(self, config, classes)
-        Waves.__init__(self, config.seconds, config.augment, audio_net.RATE)
+        Waves.__init__(self, config.seconds, config.augment, spectrogram.RATE)
         self.network = fill(audio_net.AudioNet(DROPOUT), started(config, model)).requires_grad_(True)
         self.heads = classifiers(self.network)
 
     def pieces(self, streams: Streams, draw: Generator | None) -> Sequence[Tensor]:
         """Return spectrograms (3, 64, T) of windows; of those without speech none, but for training."""
         waves = super().pieces(streams, draw)
-        least = max(map(audio_net.loudest, waves), default=0.0) * QUIET
+        least = max(map(spectrogram.loudest, waves), default=0.0) * QUIET
         found = []
         for wave in waves:
-            span = audio_net.voiced(wave)
+            span = spectrogram.voiced(wave)
             if draw is not None:
-                mel = audio_net.log_mel(wave[span] if span.stop else wave)
+                mel = spectrogram.log_mel(wave[span] if span.stop else wave)
                 hidden = float(torch.rand(1, generator=draw)) < self.augment.specaugment
                 found.append(masked(mel, MASKS, draw) if hidden else mel)
-            elif span.stop and audio_net.loudest(wave) >= least:
-                found.append(audio_net.log_mel(wave[span]))
+            elif span.stop and spectrogram.loudest(wave) >= least:
+                found.append(spectrogram.log_mel(wave[span]))
         return tuple(found)
 
     def inputs(self, pieces: Sequence[Tensor]) -> Mapping[str, Tensor]:
         """Return padded spectrograms (P, 3, 64, T) and their lengths (P,)."""
-        mel, frames = audio_net.stacked(list(pieces))
+        mel, frames = spectrogram.stacked(list(pieces))
         return {"mel": mel, "frames": frames}
 
 

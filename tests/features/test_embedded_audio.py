@@ -11,7 +11,8 @@ from mercli.types import Streams
 torch = pytest.importorskip("torch")
 
 from mercli.features.embedded.audio import DIM, embedded_audio, windows  # noqa: E402
-from mercli.features.embedded.audio_net import AudioNet, log_mel, stacked, voiced  # noqa: E402
+from mercli.features.embedded.audio_net import AudioNet  # noqa: E402
+from mercli.features.embedded.spectrogram import log_mel, stacked, voiced  # noqa: E402
 from mercli.tuning.embedded.export import write  # noqa: E402
 
 RATE = 16_000

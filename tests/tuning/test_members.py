@@ -6,12 +6,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mercli.features.embedded.audio_net import CORPORA, LOOKS, VIEWS, AudioNet, log_mel, stacked  # noqa: E402
-from mercli.features.embedded.face_net import FaceNet  # noqa: E402
+from mercli.features.embedded.audio_net import CORPORA, LOOKS, STATES, SUMMARIES, AudioNet  # noqa: E402
+from mercli.features.embedded.face_net import MEMBERS, FaceNet  # noqa: E402
+from mercli.features.embedded.functionals import functionals  # noqa: E402
 from mercli.features.embedded.registers import corrected  # noqa: E402
+from mercli.features.embedded.spectrogram import VIEWS, log_mel, stacked  # noqa: E402
 from mercli.labels import CANONICAL  # noqa: E402
 from mercli.tuning.embedded.recipes import AudioRecipe  # noqa: E402
-from mercli.tuning.embedded.speech import AudioTask, Utterance  # noqa: E402
+from mercli.tuning.embedded.speech import Utterance  # noqa: E402
+from mercli.tuning.embedded.voices import AudioTask, Versions  # noqa: E402
 
 HAPPY, SURPRISE = CANONICAL.names.index("happy"), CANONICAL.names.index("surprise")
 
@@ -24,7 +27,12 @@ def spoken(corpus: str, number: int, label: int, split: str = "train") -> Uttera
 def task(**recipe) -> AudioTask:
     items = [spoken(corpus, number, number % 3) for corpus in CORPORA for number in range(9)]
     items += [spoken("ravdess", number, SURPRISE) for number in range(10, 14)]
-    return AudioTask(AudioRecipe(**recipe), [*items, spoken("ravdess", 20, HAPPY, "dev")], ("ravdess/02",))
+    made, held = AudioRecipe(**recipe), ("ravdess/02",)
+    return AudioTask(made, [*items, spoken("ravdess", 20, HAPPY, "dev")], held, versions=Versions(made))
+
+
+def heard_of(item: Utterance) -> tuple[torch.Tensor, torch.Tensor]:
+    return stacked([log_mel(item.wave)])
 
 
 @pytest.mark.parametrize(("modality", "network"), [("audio", AudioNet()), ("face", FaceNet())])
@@ -34,7 +42,8 @@ def test_members_are_averaged_and_stand_side_by_side(modality, network):
     waves = [log_mel(torch.randn(9000, generator=draw)), log_mel(torch.randn(5000, generator=draw))]
     heard, faces = stacked(waves), torch.randn(2, 1, 48, 48, generator=draw)
     inputs = {"audio": heard, "face": (faces,)}[modality]
-    own = {"audio": [(heard[0][:, look], heard[1]) for look in LOOKS], "face": [(faces,)] * 3}[modality]
+    views = [(heard[0][:, look], heard[1]) for look in LOOKS] + [(functionals(*heard),)] * SUMMARIES
+    own = {"audio": views, "face": [(faces,)] * MEMBERS}[modality]
     with torch.inference_mode():
         logits, embedding = network(*inputs)
         alone = [member(*seen) for member, seen in zip(network.members, own, strict=True)]
@@ -49,18 +58,40 @@ def test_a_member_hears_its_own_views_alone(view):
     other = mel.clone()
     other[:, view] += 1
     assert mel.shape[1] == len(VIEWS)
-    width = network(mel, frames)[1].shape[1] // len(LOOKS)
+    widths = [STATES + len(CORPORA)] * len(LOOKS)
     with torch.inference_mode():
-        one, two = (network(given, frames)[1].split(width, 1) for given in (mel, other))
+        one, two = (network(given, frames)[1][:, : sum(widths)].split(widths, 1) for given in (mel, other))
     assert [not torch.equal(a, b) for a, b in zip(one, two, strict=True)] == [view in look for look in LOOKS]
 
 
-def test_each_member_is_trained_with_a_seed_and_views_of_its_own():
+def test_each_member_is_trained_with_a_seed_and_views_of_its_own_or_with_functionals():
     whole = task(seed=4)
-    members = [whole.member(number) for number in range(len(LOOKS))]
-    assert [member.recipe.seed for member in members] == [4, 5, 6]
-    assert [member.network().stem[0].in_channels for member in members] == [len(look) for look in LOOKS]
-    assert [len(member.train) for member in members] == [len(whole.train)] * len(LOOKS)
+    members = [whole.member(number) for number in range(len(LOOKS) + SUMMARIES)]
+    assert [member.recipe.seed for member in members] == [4, 5, 6, 7, 8, 9]
+    assert [member.network().stem[0].in_channels for member in members[:3]] == [len(look) for look in LOOKS]
+    assert [len(member.train) for member in members] == [len(members[0].train)] * len(members)
+    net = AudioNet()
+    for number, member in enumerate(members):
+        net.members[number].load_state_dict(member.network().state_dict())
+
+
+def test_functionals_are_taken_of_changed_versions_once_and_the_same_each_time():
+    whole = task(versions=2)
+    rows = whole.member(3).rows
+    assert rows.shape == (len(whole.train), 3, functionals(*heard_of(whole.train[0])).shape[1])
+    torch.testing.assert_close(rows[:1, 0], functionals(*heard_of(whole.train[0])))
+    assert not torch.equal(rows[:, 0], rows[:, 1])
+    assert not torch.equal(rows[:, 1], rows[:, 2])
+    torch.testing.assert_close(task(versions=2).member(4).rows, rows)
+
+
+def test_functionals_count_by_how_far_they_lie_from_what_is_usual_in_training_speech():
+    summary = task(versions=0).member(3)
+    network = summary.network()
+    torch.testing.assert_close(network.centre, summary.rows[:, 0].mean(0))
+    network.eval()
+    far = network.centre + 100 * network.spread
+    torch.testing.assert_close(network(found=far[None])[0], network(found=(far + 900 * network.spread)[None])[0])
 
 
 def test_a_correction_counts_as_much_as_its_register_is_heard():
@@ -83,7 +114,7 @@ def test_a_corpus_s_prior_is_that_of_what_is_drawn_and_counts_a_class_that_it_la
 
 
 def test_a_batch_tells_each_example_s_corpus_by_its_prior_and_by_the_loss_of_registers():
-    own = task(mixup=0.0, balance=0.0)
+    own = task(mixup=0.0, balance=0.0).member(0)
     rows = torch.tensor([0, len(own.train) - 5, 1])
     batch = own.batch(rows, 0.5, torch.Generator().manual_seed(0))
     assert batch.inputs["mel"].shape[:3] == (3, len(LOOKS[0]), 64)

@@ -14,7 +14,7 @@ from mercli.types import Feature, Streams, StreamSettings
 if TYPE_CHECKING:
     from torch import Tensor
 
-DIM = 7 + 1158
+DIM = 7 + 1548
 WINDOW, STEP = 6.0, 3.0
 QUIET = 10 ** (-45 / 20)
 """A window whose loudest frame lies this far below the clip's holds no speech."""
@@ -23,7 +23,7 @@ QUIET = 10 ** (-45 / 20)
 @plugin(
     "encoders",
     "embedded-audio",
-    version="3",
+    version="4",
     modality="audio",
     dim=DIM,
     trained_on=(
@@ -32,7 +32,7 @@ QUIET = 10 ** (-45 / 20)
     ),
 )
 def embedded_audio(*, weights: str | None = None) -> Encoder:
-    """Three small CNNs with GRUs on log-mel: 7 uniform-prior logits and 1158 numbers a window of 6 s; shipped weights.
+    """Small CNNs with GRUs, and functionals: 7 uniform-prior logits and 1548 numbers a window of 6 s; shipped weights.
 
     ``weights``: a file, or the folder of a tuned encoder, written by ``mer finetune audio`` instead of the shipped one.
     """
@@ -69,7 +69,7 @@ class _EmbeddedAudio:
         self.device = device
 
     def encode(self, batch: Sequence[Streams]) -> list[Feature]:
-        """Return one feature (T, 1165) per item, times being those of the trimmed windows.
+        """Return one feature (T, 1555) per item, times being those of the trimmed windows.
 
         Raises ``DataError`` where the audio is not at 16 kHz.
         """
@@ -79,7 +79,7 @@ class _EmbeddedAudio:
         import numpy as np
         import torch
 
-        from mercli.features.embedded.audio_net import loudest
+        from mercli.features.embedded.spectrogram import loudest
 
         rate = self.settings.audio_rate
         samples = streams.audio if streams.audio is not None else np.zeros(0, np.float32)
@@ -100,7 +100,7 @@ class _EmbeddedAudio:
     def _row(self, wave: Tensor, least: float) -> tuple[Tensor, slice] | None:
         import torch
 
-        from mercli.features.embedded.audio_net import log_mel, loudest, stacked, voiced
+        from mercli.features.embedded.spectrogram import log_mel, loudest, stacked, voiced
 
         span = voiced(wave)
         if span.stop == 0 or loudest(wave) < least:

@@ -2,108 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mercli.features.embedded.functionals import COUNT, functionals
 from mercli.features.embedded.members import Members, pooled
 from mercli.features.embedded.registers import corrected
+from mercli.features.embedded.spectrogram import BANDS
 
-RATE = 16_000
-HOP = 160
-BANDS = 64
 CLASSES = 7
 CORPORA = ("ravdess", "emodb")
 STATES = 384
 """Attention-weighted mean and deviation of 192 states."""
-WIDTH = STATES + len(CORPORA)
-"""Numbers that one network gives beside its logits: what it heard, and how much like each corpus."""
-SHORTEST = 3200
-"""Samples below which a wave is padded with silence (0.2 s)."""
-FLOOR = 1e-4
-"""Root-mean-square level below which a clip counts as silent (-80 dB of full scale)."""
-_FRAME = 400
-
-
-@dataclass(frozen=True)
-class View:
-    """A spectrogram's window and transform in samples, its lowest and highest frequency in Hz."""
-
-    window: int
-    transform: int
-    low: float
-    high: float
-
-
-VIEWS = (View(400, 512, 50, 7600), View(1024, 2048, 50, 2000), View(1024, 2048, 50, 4500))
-"""Phones and timbre in 25 ms; the voice's pitch and its harmonics, which need 64 ms, finely and further up."""
+HIDDEN = 128
+"""Numbers that a network of functionals makes of them."""
 LOOKS = ([1], [2], [0, 1])
-"""Views that each member sees."""
-
-
-@cache
-def _spectrogram(window: int, transform: int) -> nn.Module:
-    from torchaudio.transforms import Spectrogram
-
-    return Spectrogram(transform, window, HOP)
-
-
-@cache
-def _bands(view: View) -> nn.Module:
-    from torchaudio.transforms import MelScale
-
-    return MelScale(BANDS, RATE, view.low, view.high, view.transform // 2 + 1)
-
-
-def _levels(wave: Tensor) -> Tensor:
-    """Return the root-mean-square level of each 25 ms frame of ``wave`` (N,), one every 10 ms."""
-    wave = F.pad(wave, (0, max(0, _FRAME - len(wave))))
-    return wave.unfold(0, _FRAME, HOP).square().mean(1).sqrt()
-
-
-def loudest(wave: Tensor) -> float:
-    """Return the level of the loudest frame of ``wave`` (N,)."""
-    return float(_levels(wave).max())
-
-
-def voiced(wave: Tensor, below: float = 35.0) -> slice:
-    """Return the stretch of ``wave`` (N,) from the first to the last 25 ms frame within ``below`` dB of the loudest.
-
-    Empty where the whole is silent.
-    """
-    level = _levels(wave)
-    if level.max() < FLOOR:
-        return slice(0, 0)
-    loud = (level >= level.max() * 10 ** (-below / 20)).nonzero().flatten()
-    return slice(int(loud[0]) * HOP, min(len(wave), int(loud[-1]) * HOP + _FRAME))
-
-
-def stacked(mels: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return spectrograms (V, 64, T_i) as one padded batch (B, V, 64, T) and their lengths (B,)."""
-    frames = torch.tensor([mel.shape[2] for mel in mels])
-    return torch.stack([F.pad(mel, (0, int(frames.max()) - mel.shape[2])) for mel in mels]), frames
-
-
-def log_mel(wave: Tensor, look: Sequence[int] = range(len(VIEWS))) -> Tensor:
-    """Return log-mel spectrograms (V, 64, frames of 10 ms) of ``wave`` (N,), one a view, each normalised as a whole.
-
-    The floor lies 80 dB under the loudest band, so the result does not depend on the level of the recording.
-    """
-    if len(wave) < SHORTEST:
-        wave = F.pad(wave, (0, SHORTEST - len(wave)))
-    views = [VIEWS[number] for number in look]
-    sizes = sorted({(view.window, view.transform) for view in views})
-    power = {size: _spectrogram(*size)(wave) for size in sizes}
-    return torch.stack([_normalised(_bands(view)(power[view.window, view.transform])) for view in views])
-
-
-def _normalised(power: Tensor) -> Tensor:
-    decibels = 10 * torch.log10(power.clamp_min(power.max() * 1e-8 + 1e-20))
-    return (decibels - decibels.mean()) / decibels.std().clamp_min(1.0)
+"""Views that each convolutional member sees."""
+SUMMARIES = 3
+"""Members that see functionals; they differ in nothing but the seed."""
+FARTHEST = 5.0
+"""Deviations from the usual beyond which a functional counts as that far: noise and strange voices stay in bounds."""
+SCORES = [CLASSES, len(CORPORA) * CLASSES, len(CORPORA)]
+"""What the last layer gives: scores that corpora share, each corpus's corrections, how much it sounds like each."""
 
 
 def _hide(maps: Tensor, lengths: Tensor) -> Tensor:
@@ -143,7 +64,7 @@ class AudioMember(nn.Module):
         self.recur = nn.GRU(128 * (BANDS // 16), 96, batch_first=True, bidirectional=True)
         self.attend = nn.Sequential(nn.Linear(192, 64), nn.Tanh(), nn.Linear(64, 1))
         self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(STATES, CLASSES + len(CORPORA) * (CLASSES + 1))
+        self.classify = nn.Linear(STATES, sum(SCORES))
 
     def forward(self, mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, 7) and embedding (B, 386) of ``mel`` (B, views, 64, T), 0 from ``frames`` (B,) >= 8 on."""
@@ -166,17 +87,44 @@ class AudioMember(nn.Module):
         mean = (weights * states).sum(1)
         deviation = ((weights * (states - mean[:, None]).square()).sum(1) + 1e-5).sqrt()
         heard = torch.cat((mean, deviation), 1)
-        scores = self.classify(self.dropout(heard)).split([CLASSES, len(CORPORA) * CLASSES, len(CORPORA)], 1)
-        logits, told = corrected(*scores)
+        logits, told = corrected(*self.classify(self.dropout(heard)).split(SCORES, 1))
         return logits, torch.cat((heard, told), 1)
 
 
+class SummaryMember(nn.Module):
+    """A hidden layer over functionals, of which ``centre`` and ``spread`` (443,) are usual in its training speech."""
+
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(COUNT))
+        self.register_buffer("spread", torch.ones(COUNT))
+        self.hide = nn.Dropout(0.1)
+        self.hidden = nn.Linear(COUNT, HIDDEN)
+        self.dropout = nn.Dropout(0.5)
+        self.classify = nn.Linear(HIDDEN, sum(SCORES))
+
+    def forward(self, found: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (B, 7) and embedding (B, 130) of functionals ``found`` (B, 443)."""
+        usual = ((found - self.centre) / self.spread).clamp(-FARTHEST, FARTHEST)
+        hidden = F.relu(self.hidden(self.hide(usual)))
+        logits, told = corrected(*self.classify(self.dropout(hidden)).split(SCORES, 1))
+        return logits, torch.cat((hidden, told), 1)
+
+
 class AudioNet(Members):
-    """Three ``AudioMember``s that look at different views."""
+    """Three ``AudioMember``s that look at different views, three ``SummaryMember``s of what is like in all of them."""
 
     def __init__(self, dropout: float = 0.0) -> None:
-        super().__init__(AudioMember(len(look), dropout) for look in LOOKS)
+        heard = [AudioMember(len(look), dropout) for look in LOOKS]
+        super().__init__([*heard, *(SummaryMember() for _ in range(SUMMARIES))])
 
     def forward(self, mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, 7) and embedding (B, 1158) of ``mel`` (B, 3, 64, T), 0 from ``frames`` (B,) >= 8 on."""
-        return pooled(member(mel[:, look], frames) for member, look in zip(self.members, LOOKS, strict=True))
+        """Return logits (B, 7) and embedding (B, 1548) of ``mel`` (B, 3, 64, T), 0 from ``frames`` (B,) >= 8 on."""
+        answers = [member(mel[:, look], frames) for member, look in zip(self.members, LOOKS, strict=False)]
+        with torch.autocast(mel.device.type, enabled=False):
+            found = functionals(mel.float(), frames)
+            answers += [member(found) for member in self.members[len(LOOKS) :]]
+        return pooled(answers)

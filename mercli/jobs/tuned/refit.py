@@ -91,7 +91,7 @@ def _face(config: RefitConfig, recipe: Any) -> Path:
     for name, rows in (("face-logits.npz", slice(0, None, 2)), ("face-dev-logits.npz", slice(1, None, 2))):
         _save_logits(config.folder / name, logits[rows], labels[rows], pictures[rows], pictures[rows])
     card = {
-        **_card(config, recipe, task),
+        **_card(config, recipe, task.trained_on),
         "log_prior": {"fer2013": prior.tolist()},
         "temperature": temperature(logits[::2], labels[::2]),
         "temperature_from": "fer2013 dev, every other picture; a temperature changes no accuracy and no UAR",
@@ -113,10 +113,12 @@ def _audio(config: RefitConfig, recipe: Any) -> Path:
     from mercli.features.embedded.audio_net import AudioNet
     from mercli.tuning.embedded.evaluate import temperature
     from mercli.tuning.embedded.export import write
-    from mercli.tuning.embedded.speech import AudioTask, folds, read_speech, speech_logits
+    from mercli.tuning.embedded.speech import folds, read_speech, speech_logits
+    from mercli.tuning.embedded.voices import AudioTask, Versions
 
     items = read_speech(config.data_root)
-    tasks = [AudioTask(recipe, items, held) for held in folds(items, recipe.folds)]
+    versions = Versions(recipe)
+    tasks = [AudioTask(recipe, items, held, versions=versions) for held in folds(items, recipe.folds)]
     final = tasks[0]
     logits, unseen, networks = [], [], []
     for number, task in enumerate(tasks):
@@ -127,7 +129,7 @@ def _audio(config: RefitConfig, recipe: Any) -> Path:
     speakers, ids, dev = [item.speaker for item in unseen], [item.id for item in unseen], len(final.dev)
     for name, rows in (("audio-logits.npz", slice(dev, None)), ("audio-dev-logits.npz", slice(dev))):
         _save_logits(config.folder / name, joined[rows], labels[rows], ids[rows], speakers[rows])
-    card = {**_card(config, recipe, final), "log_prior": _speech_priors(final.train)}
+    card = {**_card(config, recipe, final.trained_on), "log_prior": _speech_priors(final.train)}
     if recipe.folds:
         card["temperature"] = temperature(joined[dev:], labels[dev:])
         card["temperature_from"] = "logits of the train speakers by networks that never heard them"
@@ -158,7 +160,7 @@ def _text(config: RefitConfig, recipe: Any) -> Path:
         logits.append(text_logits(fitted, [found[sentence.id] for sentence in held]))
         unseen += held
     card = {
-        **_card(config, recipe, task),
+        **_card(config, recipe, task.trained_on),
         "sentences": count_by_corpus(texts.train),
         "left_out": texts.left_out,
         "log_prior": {corpus: row.tolist() for corpus, row in zip(CORPORA, task.priors, strict=True)},
@@ -241,7 +243,7 @@ def _figure(metric: str, logits: Tensor, labels: Tensor, clusters: Sequence[str]
     }
 
 
-def _card(config: RefitConfig, recipe: Recipe, task: Task) -> dict[str, Any]:
+def _card(config: RefitConfig, recipe: Recipe, trained_on: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return what the card of every embedded encoder begins with."""
     from mercli.labels import CANONICAL
 
@@ -252,7 +254,7 @@ def _card(config: RefitConfig, recipe: Recipe, task: Task) -> dict[str, Any]:
         "classes": list(CANONICAL.names),
         "output": "logits (uniform prior), then embedding; add a corpus's log_prior to the logits for its prior",
         "licence": LICENCES[config.modality],
-        "trained_on": list(task.trained_on),
+        "trained_on": list(trained_on),
         "recipe": asdict(recipe),
     }
 

@@ -64,8 +64,8 @@ class Task(Protocol):
         ...
 
 
-class Repeated(Task, Protocol):
-    """A training of several networks, one after another, that are asked together."""
+class Repeated(Protocol):
+    """The training of several networks, one after another, that are asked together."""
 
     def member(self, number: int) -> Task:
         """Return the training of the network with this number."""

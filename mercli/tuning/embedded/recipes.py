@@ -60,9 +60,9 @@ class FaceRecipe(Recipe):
 class AudioRecipe(Recipe):
     """Speech: shares of clips that echo, lose bands, get noise; most change of pace and of vocal tract.
 
-    A batch is cut to a quantile of its lengths between ``shortest`` and ``longest``. ``register`` weighs the loss that
-    tells corpora apart. ``folds`` > 0 also trains that many further sets of networks, each without some training
-    speakers, for calibration.
+    A batch is cut to a quantile of its lengths between ``shortest`` and ``longest``. ``versions`` is how many changed
+    versions of a clip functionals are taken of. ``register`` weighs the loss that tells corpora apart. ``folds`` > 0
+    also trains that many further sets of networks, each without some training speakers, for calibration.
     """
 
     epochs: int = 28
@@ -82,6 +82,7 @@ class AudioRecipe(Recipe):
     noise: float = 0.5
     warp: float = 0.06
     masks: int = 2
+    versions: int = 4
     register: float = 0.3
     folds: int = 3
     evaluate_every: int = 3

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from mercli.errors import DataError
-from mercli.features.embedded.audio_net import CORPORA, LOOKS, RATE, VIEWS, AudioMember, log_mel, stacked, voiced
+from mercli.features.embedded.audio_net import CORPORA
+from mercli.features.embedded.spectrogram import RATE, VIEWS, log_mel, stacked, voiced
 from mercli.labels import canonical
-from mercli.tuning.augment_audio import changed, common_length, excerpt, masked, paced, warped
 from mercli.tuning.embedded.augment import mixed, pairing
 from mercli.tuning.embedded.data import CLASSES, Batch
 from mercli.tuning.embedded.evaluate import recalls
@@ -92,13 +92,12 @@ def folds(items: Sequence[Utterance], count: int) -> list[list[str]]:
 
 
 @dataclass
-class AudioTask:
+class SpeechTask:
     """Speech of all speakers but those ``held`` out (by default the dev speakers), on whom the figures are taken."""
 
     recipe: AudioRecipe
     items: Sequence[Utterance]
     held: Collection[str] = ()
-    number: int = 0
     train: list[Utterance] = field(init=False)
     dev: list[Utterance] = field(init=False)
 
@@ -131,43 +130,31 @@ class AudioTask:
             for corpus in FOLDERS
         ]
 
-    def network(self) -> nn.Module:
-        """Return an untrained ``AudioMember`` for its number's views."""
-        return AudioMember(len(LOOKS[self.number]), self.recipe.dropout)
-
-    def member(self, number: int) -> AudioTask:
-        """Return the training of the member with this number."""
-        recipe = replace(self.recipe, seed=self.recipe.seed + number)
-        return AudioTask(recipe, self.items, self.held, number)
-
-    def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
-        """Return spectrograms of changed waves, warped and masked, some batches mixed."""
-        recipe, mels = self.recipe, []
-        waves = [paced(self.train[index].wave, recipe.pace, generator) for index in indices.tolist()]
-        longest = common_length(waves, recipe, generator)
-        for wave in waves:
-            mel = log_mel(changed(excerpt(wave, longest, generator), recipe, generator), LOOKS[self.number])
-            mels.append(masked(warped(mel, recipe.warp, generator), recipe.masks, generator))
-        mel, frames = stacked(mels)
+    def joined(self, inputs: dict[str, Tensor], indices: Tensor, generator: Generator) -> Batch:
+        """Return the batch of these examples' ``inputs``, some batches mixed; of a mixed pair the longer counts."""
+        recipe = self.recipe
         targets = F.one_hot(self.labels[indices], len(CLASSES)).float()
         corpora = F.one_hot(self.corpus[indices], len(CORPORA)).float()
         if recipe.mixup > 0 and torch.rand(1, generator=generator).item() < recipe.mixup_share:
-            weight, order = pairing(len(mel), recipe.mixup, generator)
-            mel, targets, corpora = (mixed(values, weight, order) for values in (mel, targets, corpora))
-            frames = torch.maximum(frames, frames[order])
+            weight, order = pairing(len(indices), recipe.mixup, generator)
+            targets, corpora = mixed(targets, weight, order), mixed(corpora, weight, order)
+            inputs = {
+                name: torch.maximum(given, given[order]) if name == "frames" else mixed(given, weight, order)
+                for name, given in inputs.items()
+            }
         side = partial(self._register_loss, corpora)
-        return Batch({"mel": mel, "frames": frames}, targets, corpora @ self.priors, side)
+        return Batch(inputs, targets, corpora @ self.priors, side)
 
     def _register_loss(self, corpora: Tensor, embedding: Tensor) -> Tensor:
         told = embedding[:, -len(CORPORA) :]
         return -self.recipe.register * (corpora.to(told.device) * told).sum(1).mean()
 
-    def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Return each corpus's UAR over the held-out speakers, with a uniform prior."""
-        figures = {}
+    def figures(self, scored: Callable[[list[Utterance]], Tensor]) -> dict[str, float]:
+        """Return each corpus's UAR over the held-out speakers, with a uniform prior, of the logits ``scored`` gives."""
+        found = {}
         for corpus in FOLDERS:
             part = [item for item in self.dev if item.speaker.startswith(f"{corpus}/")]
             if part:
                 labels = torch.tensor([item.label for item in part])
-                figures[f"{corpus}_uar"] = recalls(speech_logits(network, part, LOOKS[self.number]), labels)[1]
-        return figures
+                found[f"{corpus}_uar"] = recalls(scored(part), labels)[1]
+        return found
