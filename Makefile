@@ -7,13 +7,16 @@ STAMP := $(VENV)/.installed
 # else every process compiles the libraries anew: 5 s of its start
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint lock embedded docs clean
+.PHONY: demo test tested lint lock embedded docs clean
 
 demo: $(STAMP)
 	$(BIN)/mer predict examples/hello.mp4 --explain
 
+# types are checked, for a minute on one core, beside the tests, which leave a fifth of two cores idle
 test: $(STAMP)
-	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory -j2 lint tested
+
+tested: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)

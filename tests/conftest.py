@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is no matter of right or wrong
+settings.load_profile("untimed")
 
 # these networks are tiny: threads that wait for each other cost more than they bring
 os.environ["OMP_NUM_THREADS"] = "1"

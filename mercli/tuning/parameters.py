@@ -23,11 +23,12 @@ def depths(body: Body) -> dict[str, int]:
     numbers = {name: found for name in names if (found := _layer(name)) is not None and not _in_head(body, name)}
     first, last = min(numbers.values(), default=0), max(numbers.values(), default=-1)
     top = last - first + 2
-    passed, found_depths = set(), {}
+    layered, passed, found_depths = {_tower(name) for name in numbers}, set(), {}
     for name in names:  # in the order of construction: what follows the layers lies above them
         tower = _tower(name)
         passed |= {tower} if name in numbers else set()
-        above = tower in passed or _in_head(body, name)
+        shallow = bool(tower) and tower not in layered  # beside towers of layers: as near to the answer as their last
+        above = tower in passed or shallow or _in_head(body, name)
         found_depths[name] = numbers[name] - first + 1 if name in numbers else top if above else 0
     return found_depths
 

@@ -14,6 +14,7 @@ from mercli.errors import ConfigError, DataError
 from mercli.features import hub
 from mercli.features.embedded import audio_net, face_net, spectrogram, text, text_net
 from mercli.features.embedded.audio import QUIET
+from mercli.features.embedded.functionals import functionals
 from mercli.features.embedded.members import Members
 from mercli.features.embedded.weights import Weights, fill, find
 from mercli.labels import CANONICAL
@@ -82,8 +83,11 @@ class ShippedSound(Shipped, Waves):
         self.network = fill(audio_net.AudioNet(DROPOUT), started(config, model)).requires_grad_(True)
         self.heads = classifiers(self.network)
 
-    def pieces(self, streams: Streams, draw: Generator | None) -> Sequence[Tensor]:
-        """Return spectrograms (3, 64, T) of windows; of those without speech none, but for training."""
+    def pieces(self, streams: Streams, draw: Generator | None) -> Sequence[Any]:
+        """Return spectrogram (3, 64, T) and functionals (436,) of each window; without speech none, but for training.
+
+        Functionals are taken of the whole spectrogram, of which training then hides stretches.
+        """
         waves = super().pieces(streams, draw)
         least = max(map(spectrogram.loudest, waves), default=0.0) * QUIET
         found = []
@@ -92,15 +96,22 @@ class ShippedSound(Shipped, Waves):
             if draw is not None:
                 mel = spectrogram.log_mel(wave[span] if span.stop else wave)
                 hidden = float(torch.rand(1, generator=draw)) < self.augment.specaugment
-                found.append(masked(mel, MASKS, draw) if hidden else mel)
+                found.append((masked(mel, MASKS, draw) if hidden else mel, _summed(mel)))
             elif span.stop and spectrogram.loudest(wave) >= least:
-                found.append(spectrogram.log_mel(wave[span]))
+                mel = spectrogram.log_mel(wave[span])
+                found.append((mel, _summed(mel)))
         return tuple(found)
 
-    def inputs(self, pieces: Sequence[Tensor]) -> Mapping[str, Tensor]:
-        """Return padded spectrograms (P, 3, 64, T) and their lengths (P,)."""
-        mel, frames = spectrogram.stacked(list(pieces))
-        return {"mel": mel, "frames": frames}
+    def inputs(self, pieces: Sequence[Any]) -> Mapping[str, Tensor]:
+        """Return padded spectrograms (P, 3, 64, T), their lengths (P,) and functionals (P, 436)."""
+        mels, found = zip(*pieces, strict=True)
+        mel, frames = spectrogram.stacked(list(mels))
+        return {"mel": mel, "frames": frames, "found": torch.stack(found)}
+
+
+def _summed(mel: Tensor) -> Tensor:
+    """Return the functionals (436,) of one spectrogram (3, 64, T)."""
+    return functionals(*spectrogram.stacked([mel]))[0]
 
 
 class ShippedFaces(Shipped, Crops):

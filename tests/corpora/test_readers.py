@@ -198,7 +198,7 @@ segments_of = st.lists(st.tuples(st.integers(0, 11), st.sampled_from("abc")), mi
 
 
 @given(segments_of, st.integers(0, 5))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_drawn_splits_keep_groups_together_and_repeat(some, seed):
     made = [Segment(f"x/{i}/0", str(i), 0.0, speaker=f"s{s}", labels={"y": label}) for i, (s, label) in enumerate(some)]
     rule = splits.parse("speaker:0.6/0.2/0.2")

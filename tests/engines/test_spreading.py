@@ -70,7 +70,7 @@ class Deadly:
         return number
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 3), max_size=40), st.integers(1, 4), st.integers(0, 2))
 def test_every_item_is_done_or_lost_in_order_and_tried_no_oftener_than_told(deaths, count, retries):
     taken = 0

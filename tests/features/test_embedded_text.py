@@ -46,7 +46,7 @@ def encoded(encoder, text: str, **facts):
     return encoder.encode([said(text, **facts)])[0]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(text=st.text(max_size=100))
 def test_any_text_is_one_finite_row(encoder, text):
     feature = encoded(encoder, text)

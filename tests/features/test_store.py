@@ -19,7 +19,7 @@ def feature(rows: int, dim: int = 3, seed: int = 0) -> Feature:
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_is_appended_is_read_back_bit_for_bit(tmp_path_factory, lengths):
     folder = tmp_path_factory.mktemp("store")
     written = {f"c/clip{i}/0": feature(rows, seed=i) for i, rows in enumerate(lengths)}

@@ -32,7 +32,7 @@ def test_what_is_large_takes_a_byte_a_number_and_the_rest_two():
     }
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000))
 def test_each_row_comes_back_within_half_a_step(seed):
     given_ = state(seed)

@@ -27,7 +27,6 @@ def voice(seconds=1.0, pitch=150.0, seed=0):
     return 0.1 * tone * swell + 1e-3 * np.random.default_rng(seed).standard_normal(len(time))
 
 
-@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_a_text_is_one_row_of_unit_length_or_not_valid(text):
     feature = text_features(text)[0]
@@ -61,7 +60,7 @@ def test_the_number_of_buckets_is_an_option():
     assert text_features("yes", buckets=64)[0].values.shape == (1, 64)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(0.02, 20))
 def test_audio_statistics_do_not_follow_the_level(gain):
     samples = voice()

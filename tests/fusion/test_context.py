@@ -88,7 +88,7 @@ def test_any_head_within_its_dialogue_is_finite_for_every_subset_and_trains_ever
     assert not [n for n, w in inside.named_parameters() if w.grad is None or not w.grad.any()]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 5), st.integers(0, 4), st.integers(0, 99))
 def test_nothing_that_is_said_later_or_elsewhere_changes_an_answer(size, turn, seed):
     turn = min(turn, size - 1)
@@ -192,7 +192,7 @@ def test_turns_are_the_corpus_s_else_by_start_and_a_clip_is_a_dialogue_where_non
     assert table[:, 2].tolist() == [0, 1, 2, -1, -1, -1]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 5), max_size=30), st.integers(1, 9), st.integers(0, 99))
 def test_batches_hold_whole_dialogues_each_once(numbers, size, seed):
     said = torch.tensor([[n, 0, 0] for n in numbers], dtype=torch.long).reshape(-1, 3)

@@ -100,7 +100,7 @@ def test_two_modalities_have_the_pair_the_seed_gives_them_in_its_order():
         assert head.gates["_".join(pair)].first.shape == (dims[pair[0]], 8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from(SUBSETS), min_size=1, max_size=7), st.booleans())
 def test_every_mix_of_absent_modalities_is_finite_and_an_absent_one_has_no_say(mix, presence):
     torch.manual_seed(0)
@@ -123,7 +123,7 @@ def test_only_with_presence_does_the_head_tell_an_absent_modality_from_zeros():
         assert torch.allclose(head(zeros).logits, head(absent).logits) is not presence
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 6), st.permutations(range(9)))
 def test_padding_changes_nothing_and_permuting_the_batch_permutes_the_output(more, order):
     torch.manual_seed(0)

@@ -28,7 +28,7 @@ def batch(targets, log_prior=None):
     return Batch((), {}, {}, torch.ones((len(targets), 0), dtype=torch.bool), targets, log_prior)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.sampled_from([0.0, 0.1, 0.4]), st.booleans())
 def test_without_focus_the_objective_is_pytorchs_cross_entropy(seed, smoothing, weighted):
     logits, targets, weight = some(seed)
@@ -37,7 +37,7 @@ def test_without_focus_the_objective_is_pytorchs_cross_entropy(seed, smoothing, 
     torch.testing.assert_close(Objective(0.0, smoothing, weight)(logits, targets), expected)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.sampled_from([0.5, 1.0, 2.0, 5.0]))
 def test_focal_loss_is_its_formula_and_forgives_what_is_easy(seed, gamma):
     logits, targets, weight = some(seed)
@@ -73,7 +73,7 @@ def test_cross_entropy_adds_the_prior_and_follows_the_runs_objective_only_inside
         cross_entropy(logits, Batch((), {}, {}, torch.zeros(0)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=60))
 def test_balanced_weights_are_scikit_learns_and_an_absent_class_weighs_nothing(labels):
     here = np.unique(labels)
@@ -127,7 +127,7 @@ def ccc(x, y):
     return 2 * r * x.std() * y.std() / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS)
 def test_concordance_is_lins(seed):
     draw = np.random.default_rng(seed)

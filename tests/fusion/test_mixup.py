@@ -39,7 +39,7 @@ def partners(batch, other):
 
 
 @given(SEEDS, st.floats(0.1, 8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_mixture_lies_between_its_two_segments_in_the_modalities_that_both_have(seed, alpha):
     batch = replace(batch_of(seed), targets=torch.arange(12))
     own, other, share = mixtures(batch, alpha, seeded(seed))

@@ -31,7 +31,7 @@ def seeded(seed):
 
 
 @given(GROUPS, SEEDS, st.sampled_from(sorted(sampling.ORDERS)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_sampler_draws_items_that_are_there_and_the_same_from_the_same_seed(groups, seed, name):
     order = sampling.drawn(name, groups, seeded(seed))
     assert order.dtype == torch.long
@@ -40,13 +40,13 @@ def test_every_sampler_draws_items_that_are_there_and_the_same_from_the_same_see
 
 
 @given(GROUPS, SEEDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_shuffled_is_a_permutation(groups, seed):
     assert sampling.drawn("shuffled", groups, seeded(seed)).sort().values.tolist() == list(range(len(groups)))
 
 
 @given(GROUPS, SEEDS, st.one_of(st.none(), st.integers(1, 30)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_oversampling_keeps_every_item_and_brings_each_class_to_its_number(groups, seed, most):
     order = sampling.drawn("oversample", groups, seeded(seed), most)
     counts = groups.bincount()
@@ -57,7 +57,7 @@ def test_oversampling_keeps_every_item_and_brings_each_class_to_its_number(group
 
 
 @given(GROUPS, SEEDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_by_corpus_each_comes_equally_often_and_its_items_as_evenly_as_can_be(groups, seed):
     order = sampling.drawn("by-corpus", groups, seeded(seed))
     here = groups.unique()
@@ -76,7 +76,7 @@ def test_balanced_draws_each_class_alike():
 
 
 @given(GROUPS, SEEDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_ease_orders_each_class_by_its_loss_from_0_to_below_1(targets, seed):
     losses = torch.rand(len(targets), generator=seeded(seed))
     ease = sampling.ease(losses, targets)

@@ -13,7 +13,7 @@ pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, ma
 
 
 @given(pairs)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_metrics_agree_with_scikit_learn(some):
     targets, predicted = (np.asarray(side, np.int64) for side in zip(*some, strict=True))
     present = np.unique(targets)

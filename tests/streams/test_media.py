@@ -146,7 +146,7 @@ def test_a_cut_shows_what_the_whole_shows_there(timed):
     assert all(abs(shown(frame) - frame.time) < 0.1 for frame in found)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     steps=st.lists(st.integers(1, 700), min_size=1, max_size=25),
     fps=st.sampled_from([1.0, 3.0, 5.0, 12.5]),

@@ -52,7 +52,7 @@ def test_the_end_of_speech_is_not_after_the_end_of_the_audio():
     assert end == pytest.approx(len(audio) / RATE)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.integers(1, 30_000), min_size=1, max_size=6))
 def test_the_cuts_of_the_stream_do_not_matter(lengths):
     audio = np.concatenate([silence(0.4), voice(4.0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -12,6 +13,7 @@ from mercli.features.embedded.functionals import functionals  # noqa: E402
 from mercli.features.embedded.registers import corrected  # noqa: E402
 from mercli.features.embedded.spectrogram import VIEWS, log_mel, stacked  # noqa: E402
 from mercli.labels import CANONICAL  # noqa: E402
+from mercli.tuning.embedded import voices  # noqa: E402
 from mercli.tuning.embedded.recipes import AudioRecipe  # noqa: E402
 from mercli.tuning.embedded.speech import Utterance  # noqa: E402
 from mercli.tuning.embedded.voices import AudioTask, Versions  # noqa: E402
@@ -75,9 +77,13 @@ def test_each_member_is_trained_with_a_seed_and_views_of_its_own_or_with_functio
         net.members[number].load_state_dict(member.network().state_dict())
 
 
-def test_functionals_are_taken_of_changed_versions_once_and_the_same_each_time():
-    whole = task(versions=2)
+def test_functionals_are_taken_of_changed_versions_once_and_the_same_each_time(monkeypatch):
+    calls, whole = [], task(versions=2)
+    monkeypatch.setattr(voices, "log_mel", lambda *given: calls.append(1) or log_mel(*given))
     rows = whole.member(3).rows
+    assert len(calls) == 3 * len(rows)
+    assert whole.member(4).rows is not rows
+    assert len(calls) == 3 * len(rows)
     assert rows.shape == (len(whole.train), 3, functionals(*heard_of(whole.train[0])).shape[1])
     torch.testing.assert_close(rows[:1, 0], functionals(*heard_of(whole.train[0])))
     assert not torch.equal(rows[:, 0], rows[:, 1])
@@ -86,10 +92,11 @@ def test_functionals_are_taken_of_changed_versions_once_and_the_same_each_time()
 
 
 def test_functionals_count_by_how_far_they_lie_from_what_is_usual_in_training_speech():
-    summary = task(versions=0).member(3)
-    network = summary.network()
-    torch.testing.assert_close(network.centre, summary.rows[:, 0].mean(0))
-    network.eval()
+    summary = task(versions=1).member(3)
+    network = summary.network().eval()
+    rows = summary.rows.reshape(-1, summary.rows.shape[2]).numpy()
+    np.testing.assert_allclose(network.centre, rows.mean(0), atol=1e-4)
+    np.testing.assert_allclose(network.spread, np.maximum(rows.std(0), 1e-3), rtol=1e-3, atol=1e-5)
     far = network.centre + 100 * network.spread
     torch.testing.assert_close(network(found=far[None])[0], network(found=(far + 900 * network.spread)[None])[0])
 

@@ -182,6 +182,7 @@ def test_networks_side_by_side_learn_alike():
     assert own == {name.replace("members.1.", "members.0."): p for name, p in places.items() if "members.1." in name}
     assert (own["members.0.stem.0.weight"], own["members.0.stages.0.conv1.weight"]) == (0, 1)
     assert own["members.0.classify.weight"] == max(own.values())
+    assert {place for name, place in places.items() if name.startswith("members.5.")} == {max(own.values())}
 
 
 @pytest.mark.parametrize("modality", ["audio", "face", "text"])

@@ -92,7 +92,7 @@ class AudioMember(nn.Module):
 
 
 class SummaryMember(nn.Module):
-    """A hidden layer over functionals, of which ``centre`` and ``spread`` (443,) are usual in its training speech."""
+    """A hidden layer over functionals less the ``centre`` and by the ``spread`` (436,) of its training speech."""
 
     centre: Tensor
     spread: Tensor
@@ -107,7 +107,7 @@ class SummaryMember(nn.Module):
         self.classify = nn.Linear(HIDDEN, sum(SCORES))
 
     def forward(self, found: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, 7) and embedding (B, 130) of functionals ``found`` (B, 443)."""
+        """Return logits (B, 7) and embedding (B, 130) of functionals ``found`` (B, 436)."""
         usual = ((found - self.centre) / self.spread).clamp(-FARTHEST, FARTHEST)
         hidden = F.relu(self.hidden(self.hide(usual)))
         logits, told = corrected(*self.classify(self.dropout(hidden)).split(SCORES, 1))
@@ -115,16 +115,20 @@ class SummaryMember(nn.Module):
 
 
 class AudioNet(Members):
-    """Three ``AudioMember``s that look at different views, three ``SummaryMember``s of what is like in all of them."""
+    """Three ``AudioMember``s that look at different views, three ``SummaryMember``s on functionals of all views."""
 
     def __init__(self, dropout: float = 0.0) -> None:
         heard = [AudioMember(len(look), dropout) for look in LOOKS]
         super().__init__([*heard, *(SummaryMember() for _ in range(SUMMARIES))])
 
-    def forward(self, mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, 7) and embedding (B, 1548) of ``mel`` (B, 3, 64, T), 0 from ``frames`` (B,) >= 8 on."""
-        answers = [member(mel[:, look], frames) for member, look in zip(self.members, LOOKS, strict=False)]
+    def forward(self, mel: Tensor, frames: Tensor, found: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return logits (B, 7) and embedding (B, 1548) of ``mel`` (B, 3, 64, T), 0 from ``frames`` (B,) >= 8 on.
+
+        ``found`` (B, 436): functionals that were taken before the spectrogram was masked.
+        """
+        hearing, summing = self.members[: len(LOOKS)], self.members[len(LOOKS) :]
+        answers = [member(mel[:, look], frames) for member, look in zip(hearing, LOOKS, strict=True)]
         with torch.autocast(mel.device.type, enabled=False):
-            found = functionals(mel.float(), frames)
-            answers += [member(found) for member in self.members[len(LOOKS) :]]
+            found = functionals(mel.float(), frames) if found is None else found
+            answers += [member(found) for member in summing]
         return pooled(answers)

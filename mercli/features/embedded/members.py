@@ -1,4 +1,4 @@
-"""Networks that were trained alike and are asked together."""
+"""Networks that are asked together."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class Members(nn.Module):
 
 
 def pooled(answers: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return the mean of the members' logits (B, K), and their embeddings side by side (B, M * D)."""
+    """Return the mean of the members' logits (B, K), and their embeddings side by side (B, sum of D)."""
     logits, embeddings = zip(*answers, strict=True)
     return torch.stack(logits).mean(0), torch.cat(embeddings, 1)

@@ -52,7 +52,7 @@ class Versions:
         self._held: dict[str, Tensor] = {}
 
     def of(self, items: Sequence[Utterance]) -> Tensor:
-        """Return functionals (N, 1 + versions, 443), those of the recording first."""
+        """Return functionals (N, 1 + versions, 436), those of the recording first."""
         for item in items:
             if item.id not in self._held:
                 self._held[item.id] = self._made(item)
@@ -79,10 +79,11 @@ class SummaryTask(SpeechTask):
         self.rows = self.versions.of(self.train)
 
     def network(self) -> nn.Module:
-        """Return an untrained ``SummaryMember`` that knows what is usual in the training speech."""
+        """Return an untrained ``SummaryMember`` that knows what is usual in the training speech and its versions."""
         network = SummaryMember()
-        network.centre.copy_(self.rows[:, 0].mean(0))
-        network.spread.copy_(self.rows[:, 0].std(0).clamp_min(1e-3))
+        heard = self.rows.flatten(0, 1)
+        network.centre.copy_(heard.mean(0))
+        network.spread.copy_(heard.std(0, correction=0).clamp_min(1e-3))
         return network
 
     def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
@@ -92,7 +93,7 @@ class SummaryTask(SpeechTask):
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """Return each corpus's UAR over the held-out speakers, with a uniform prior."""
-        with torch.inference_mode():
+        with torch.no_grad():
             return self.figures(lambda part: network(found=self.versions.of(part)[:, 0])[0])
 
 

@@ -233,7 +233,7 @@ def keeps_the_schema(root):
     assert len(ids) == len(set(ids))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(clips())
 def test_whatever_is_said_every_reader_finds_the_same_intervals(tmp_path_factory, clip):
     rows, recording, label = clip
@@ -276,7 +276,7 @@ def test_parquet_has_typed_columns_and_keeps_what_is_unknown_null(tmp_path):
     assert (types["start"], types["score_sad"], types["modalities"]) == ("double", "double", "list<element: string>")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(clips())
 def test_parquet_gives_back_what_was_said_letter_by_letter(tmp_path_factory, clip):
     rows = [replace(row, scores={}, alone=None) for row in clip[0]]
