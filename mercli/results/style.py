@@ -106,5 +106,6 @@ def render(figure: Any) -> dict[str, bytes]:
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, metadata=metadata)
+        figure.set_layout_engine("none")  # everything has its place by now; finding it is half of the work
         result[kind] = buffer.getvalue()
     return result
