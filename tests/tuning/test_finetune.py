@@ -128,10 +128,10 @@ def test_a_killed_tuning_goes_on_to_the_same_bits(made):
 def test_a_torn_checkpoint_is_not_gone_on_from(tmp_path):
     from mercli.tuning.tuner import last_whole
 
-    for step, whole in ((10, True), (20, False), (9, True)):
+    for step, state in ((10, '{"global_step": 10}'), (20, None), (30, ""), (40, '{"glob'), (9, '{"global_step": 9}')):
         (tmp_path / f"checkpoint-{step}").mkdir()
-        if whole:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+        if state is not None:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
     assert last_whole(tmp_path) == str(tmp_path / "checkpoint-10")
 
 
