@@ -33,9 +33,6 @@ from mercli.tuning.network import Tuned, collated, usable
 from mercli.tuning.parameters import groups
 from mercli.tuning.scoring import Answers, answers, figures
 
-STATE = "trainer_state.json"
-"""What the Trainer writes last: a checkpoint that has it is whole."""
-
 
 @dataclass
 class Skipped:
@@ -233,20 +230,6 @@ def class_weights(labels: Tensor, classes: int, how: TuningLoss) -> Tensor:
         return torch.ones(classes)
     counts = torch.bincount(labels, minlength=classes).float()
     return len(labels) / (counts.clamp_min(1) * (counts > 0).sum())
-
-
-def last_whole(folder: Path) -> str | None:
-    """Return the newest checkpoint that was written to its end, or ``None``."""
-    found = [path for path in folder.glob("checkpoint-*") if _ended(path / STATE)]
-    return str(max(found, key=lambda path: int(path.name.rpartition("-")[2]))) if found else None
-
-
-def _ended(state: Path) -> bool:
-    """Tell whether the last file of a checkpoint is there and whole: a kill may leave it empty."""
-    try:
-        return bool(json.loads(state.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return False
 
 
 def _arguments(config: FinetuneConfig, folder: Path, precision: str, cpu: bool) -> TrainingArguments:

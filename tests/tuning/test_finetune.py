@@ -126,7 +126,7 @@ def test_a_killed_tuning_goes_on_to_the_same_bits(made):
 
 
 def test_a_torn_checkpoint_is_not_gone_on_from(tmp_path):
-    from mercli.tuning.tuner import last_whole
+    from mercli.tuning.saved import last_whole
 
     for step, state in ((10, '{"global_step": 10}'), (20, None), (30, ""), (40, '{"glob'), (9, '{"global_step": 9}')):
         (tmp_path / f"checkpoint-{step}").mkdir()

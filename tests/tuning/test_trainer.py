@@ -99,6 +99,21 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path):
             assert torch.equal(one[key], other[key]), key
 
 
+@pytest.mark.parametrize("torn", ["trainer_state.json", "average.safetensors"])
+def test_a_training_goes_on_from_a_checkpoint_that_was_written_to_its_end(tmp_path, torn):
+    done = train(MadeTask(), tmp_path, save_total_limit=None)
+    *_, before, newest = sorted(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    assert (before / "average.safetensors").stat().st_mtime_ns <= (before / "trainer_state.json").stat().st_mtime_ns
+    (newest / "trainer_state.json").write_text("")
+    if torn == "average.safetensors":
+        (newest / torn).unlink()
+    again = MadeTask()
+    trainer = train(again, tmp_path, resume=True)
+    assert again.seen
+    for one, other in zip(state(done), state(trainer), strict=True):
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
 def test_resuming_a_finished_training_changes_nothing(tmp_path):
     done = train(MadeTask(), tmp_path)
     again = MadeTask()

@@ -49,7 +49,7 @@ def trained(make: Callable[[FinetuneConfig], T], config: FinetuneConfig, folder:
     import torch
 
     from mercli.features.hf_models import quiet
-    from mercli.tuning.tuner import last_whole
+    from mercli.tuning.saved import last_whole
 
     start: dict[str, Any] | None = None
     while True:

@@ -17,11 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 from torch.utils.data import Dataset, Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from mercli.log import logger
 from mercli.tuning.embedded.data import Task
 from mercli.tuning.embedded.recipes import Recipe
+from mercli.tuning.saved import last_whole
 
 _AVERAGE = "average.safetensors"
 
@@ -79,11 +79,9 @@ class Average(TrainerCallback):
                 else:
                     held.copy_(value)
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Write the average into the checkpoint just made."""
-        if state.is_world_process_zero:
-            folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-            save_file({key: value.contiguous() for key, value in self.state.items()}, folder / _AVERAGE)
+    def save(self, folder: Path) -> None:
+        """Write the average into a checkpoint."""
+        save_file({key: value.contiguous() for key, value in self.state.items()}, folder / _AVERAGE)
 
     def restore(self, folder: Path) -> None:
         """Take the average from a checkpoint."""
@@ -136,6 +134,11 @@ class EmbeddedTrainer(Trainer):
         self.add_callback(self.average)
         self.add_callback(Watch(task, self.average, folder / "metrics.jsonl"))
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Write the average beside the weights, before the state that says that a checkpoint is whole."""
+        super()._save(output_dir, state_dict)
+        self.average.save(Path(output_dir or str(self.args.output_dir)))
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Draw:
         return Draw(self.task.labels, self.task.recipe.balance, self.task.recipe.seed)
 
@@ -186,7 +189,7 @@ def train(task: Task, folder: Path, *, resume: bool = False, **arguments: Any) -
         torch.set_num_threads(task.recipe.threads)
     folder.mkdir(parents=True, exist_ok=True)
     trainer = EmbeddedTrainer(task, folder, **arguments)
-    last = get_last_checkpoint(str(folder)) if resume else None
+    last = last_whole(folder) if resume else None
     if last:
         trainer.average.restore(Path(last))
     trainer.train(resume_from_checkpoint=last)
