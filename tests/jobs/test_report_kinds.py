@@ -246,7 +246,8 @@ def test_the_last_vectors_are_what_the_classifier_turns_into_logits(gated, left_
 
 
 @pytest.mark.slow
-def test_umap_lays_points_out_the_same_twice(gated, tmp_path):
+def test_umap_lays_points_out_the_same_twice(gated, tmp_path, monkeypatch):
+    monkeypatch.setattr("numba.config.DISABLE_JIT", True)  # to compile takes 35 s, to lay 20 points out one
     pytest.importorskip("umap", reason="the extra umap is not installed")
     for name in "ab":
         made("projection", gated, tmp_path / name, method="umap", colour="speaker", most=20)
