@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 torch = pytest.importorskip("torch")
 
@@ -16,6 +17,11 @@ from mercli.features.embedded.face import embedded_face  # noqa: E402
 from mercli.features.embedded.face_net import MEMBERS  # noqa: E402
 from mercli.jobs.tuned.refit import RefitConfig, refit  # noqa: E402
 from mercli.labels import CANONICAL  # noqa: E402
+from mercli.tuning.embedded.data import FaceTask, Settling  # noqa: E402
+from mercli.tuning.embedded.recipes import AudioRecipe, FaceRecipe  # noqa: E402
+from mercli.tuning.embedded.speech import Utterance  # noqa: E402
+from mercli.tuning.embedded.trainer import train  # noqa: E402
+from mercli.tuning.embedded.voices import AudioTask, Versions  # noqa: E402
 from mercli.types import Streams  # noqa: E402
 
 CARD = {"name", "version", "classes", "licence", "trained_on", "recipe", "log_prior", "temperature", "figures"}
@@ -67,6 +73,70 @@ def test_faces_trained_again_are_an_encoder_that_says_what_was_measured(tmp_path
     said = embedded_face(weights=str(path)).encode([Streams(faces=faces)])[0].values[:, :7]
     np.testing.assert_allclose(said, unseen["logits"], atol=1e-4)
     assert len({p.name for p in (tmp_path / "run" / "fold-0").iterdir()}) == MEMBERS
+
+
+def test_a_face_network_settles_on_whole_clear_pictures_from_where_its_training_ended(tmp_path):
+    (tmp_path / "fer2013").mkdir()
+    pictures(tmp_path / "fer2013", "train", 21)
+    pictures(tmp_path / "fer2013", "dev", 14)
+    first = FaceTask(FaceRecipe(epochs=1, batch=7, degrade=1.0, cutout=1.0, mixup_share=1.0, settling=3), tmp_path)
+    second = first.settled()
+    assert second.settled() is None
+    assert (second.recipe.epochs, second.recipe.lr, second.recipe.seed) == (3, first.recipe.lr / 6, first.recipe.seed)
+    hidden, shown = (task.batch(torch.arange(7), 0.1, torch.Generator().manual_seed(0)) for task in (first, second))
+    assert (hidden.inputs["faces"].shape[-1], shown.inputs["faces"].shape[-1]) == (first.recipe.small, 48)
+    assert bool((hidden.inputs["faces"] == 0).any())
+    assert not bool((shown.inputs["faces"] == 0).any())
+    assert not bool((hidden.targets.amax(1) == 1).all())
+    assert bool((shown.targets.amax(1) == 1).all())
+    weights = {}
+    for settling in (0, 2):
+        folder = tmp_path / f"settling-{settling}"
+        refit(RefitConfig("face", tmp_path, folder, {"epochs": 1, "batch": 7, "settling": settling}))
+        members = [folder / "fold-0" / f"member-{number}" for number in range(MEMBERS)]
+        assert [len(list(member.glob("settling/checkpoint-6"))) for member in members] == [settling // 2] * MEMBERS
+        weights[settling] = load_file(next(members[0].glob("checkpoint-3")) / "average.safetensors")
+    torch.testing.assert_close(weights[0], weights[2], rtol=0, atol=0)
+
+
+def test_a_network_settles_from_the_weights_that_its_training_ended_with(tmp_path, monkeypatch):
+    began = []
+
+    def watched(task, folder, start=None, **others):
+        given = start and {name: value.clone() for name, value in start.items()}
+        began.append((folder.name, given, trained := train(task, folder, start=start, **others)))
+        return trained
+
+    (tmp_path / "fer2013").mkdir()
+    pictures(tmp_path / "fer2013", "train", 21)
+    pictures(tmp_path / "fer2013", "dev", 14)
+    monkeypatch.setattr("mercli.tuning.embedded.trainer.train", watched)
+    refit(RefitConfig("face", tmp_path, tmp_path / "run", {"epochs": 1, "batch": 7, "settling": 1}))
+    assert [name for name, *_ in began] == [
+        f"member-{n // 2}" if n % 2 == 0 else "settling" for n in range(2 * MEMBERS)
+    ]
+    for (_, nothing, before), (_, start, after) in zip(began[::2], began[1::2], strict=True):
+        assert nothing is None
+        torch.testing.assert_close(start, before.average.state, rtol=0, atol=0)
+        assert not torch.equal(after.average.state["classify.weight"], start["classify.weight"])
+
+
+def test_a_voice_settles_on_speech_that_nothing_hides_or_mixes():
+    waves = {"ravdess": 0.2, "emodb": 0.1}
+    items = [
+        Utterance(f"{corpus}/{n}", level * torch.randn(6000), n % 3, f"{corpus}/{n}", "train")
+        for corpus, level in waves.items()
+        for n in range(4)
+    ]
+    recipe = AudioRecipe(noise=1.0, room=1.0, mixup_share=1.0, settling=5)
+    task = AudioTask(recipe, items, {"ravdess/3"}, versions=Versions(recipe))
+    calm = task.member(2).settled()
+    assert (calm.number, calm.recipe.seed, calm.recipe.epochs, calm.held) == (2, recipe.seed + 2, 5, {"ravdess/3"})
+    assert {getattr(calm.recipe, name) for name in ("mixup", "masks", "room", "band", "noise")} == {0}
+    assert (calm.recipe.pace, calm.recipe.warp) == (recipe.pace, recipe.warp)
+    batch = calm.batch(torch.arange(4), 0.5, torch.Generator().manual_seed(0))
+    assert bool((batch.targets.amax(1) == 1).all())
+    assert not isinstance(task.member(4), Settling)
 
 
 def test_voices_trained_again_are_measured_on_speakers_that_they_never_heard(tmp_path):

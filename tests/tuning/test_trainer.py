@@ -123,6 +123,14 @@ def test_resuming_a_finished_training_changes_nothing(tmp_path):
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
 
 
+def test_a_training_begins_with_the_weights_that_it_is_given(tmp_path):
+    start = {name: torch.full_like(value, 0.5) for name, value in MadeTask().network().state_dict().items()}
+    still = train(MadeTask(dataclasses.replace(RECIPE, lr=0.0, weight_decay=0.0)), tmp_path, start=start)
+    for name, value in still.average.state.items():
+        if "running" not in name and "tracked" not in name:
+            torch.testing.assert_close(value, start[name])
+
+
 def test_the_average_follows_the_weights(tmp_path):
     trainer = train(MadeTask(dataclasses.replace(RECIPE, ema=0.0)), tmp_path)
     for key, value in trainer.model.state_dict().items():

@@ -23,7 +23,7 @@ QUIET = 10 ** (-45 / 20)
 @plugin(
     "encoders",
     "embedded-audio",
-    version="4",
+    version="5",
     modality="audio",
     dim=DIM,
     trained_on=(

@@ -22,7 +22,7 @@ _CHUNK = 64
 @plugin(
     "encoders",
     "embedded-face",
-    version="2",
+    version="3",
     modality="face",
     dim=DIM,
     trained_on=(TrainedOn("fer2013", "train"),),

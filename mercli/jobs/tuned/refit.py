@@ -53,11 +53,16 @@ def refit(config: RefitConfig) -> Path:
 
 
 def _fitted(task: Task, folder: Path, resume: bool) -> nn.Module:
-    """Train a task and return its averaged network."""
+    """Train a task, let the network settle where it does, and return it averaged."""
+    from mercli.tuning.embedded.data import Settling
     from mercli.tuning.embedded.trainer import train
 
     network = task.network()
     network.load_state_dict(train(task, folder, resume=resume).average.state)
+    calm = task.settled() if isinstance(task, Settling) else None
+    if calm is not None:
+        state = train(calm, folder / "settling", start=network.state_dict(), resume=resume).average.state
+        network.load_state_dict(state)
     return network.eval()
 
 

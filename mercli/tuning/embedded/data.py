@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -61,6 +61,15 @@ class Task(Protocol):
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """Return figures on the dev part for a network in eval mode."""
+        ...
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A training after which the network settles."""
+
+    def settled(self) -> Task | None:
+        """Return the training in which it does, ``None`` where the recipe has none."""
         ...
 
 
@@ -135,8 +144,15 @@ class FaceTask:
 
     def member(self, number: int) -> FaceTask:
         """Return the training with another seed, over the same pictures in memory."""
+        return self._with(replace(self.recipe, seed=self.recipe.seed + number))
+
+    def settled(self) -> FaceTask | None:
+        """Return the training on whole, clear pictures of full size."""
+        return self._with(self.recipe.settled()) if self.recipe.settling else None
+
+    def _with(self, recipe: FaceRecipe) -> FaceTask:
         own = copy(self)
-        own.recipe = replace(self.recipe, seed=self.recipe.seed + number)
+        own.recipe = recipe
         return own
 
     def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar, Literal, Self
 
 from mercli.errors import ConfigError
 from mercli.registry import near
@@ -14,8 +14,10 @@ from mercli.registry import near
 class Recipe:
     """What every training shares: an optimizer, linear warm-up then cosine decay, averaged weights (EMA).
 
-    ``balance`` is the power of inverse class frequency that the sampler draws by (0: as they are, 1: all alike);
-    ``mixup`` the Beta parameter (0: none), ``mixup_share`` the share of batches mixed; ``threads`` 0 keeps torch's own.
+    ``settling`` epochs follow at a sixth of ``lr`` in which nothing is hidden, mixed or disturbed: what is asked about
+    later is not, either (He et al. 2019, Data augmentation revisited). ``balance`` is the power of inverse class
+    frequency that the sampler draws by (0: as they are, 1: all alike); ``mixup`` the Beta parameter (0: none),
+    ``mixup_share`` the share of batches mixed; ``threads`` 0 keeps torch's own.
     """
 
     epochs: int = 24
@@ -35,6 +37,12 @@ class Recipe:
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     threads: int = 0
     evaluate_every: int = 2
+    settling: int = 0
+    calm: ClassVar[Mapping[str, Any]] = {"mixup": 0.0}
+
+    def settled(self) -> Self:
+        """Return how the network settles after its training."""
+        return replace(self, **{**self.calm, "epochs": self.settling, "lr": self.lr / 6, "settling": 0})
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,8 @@ class FaceRecipe(Recipe):
     degrade: float = 0.12
     small: int = 36
     small_until: float = 0.5
+    settling: int = 4
+    calm: ClassVar[Mapping[str, Any]] = {"mixup": 0.0, "cutout": 0.0, "degrade": 0.0, "small_until": 0.0}
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,8 @@ class AudioRecipe(Recipe):
     register: float = 0.3
     folds: int = 3
     evaluate_every: int = 3
+    settling: int = 4
+    calm: ClassVar[Mapping[str, Any]] = {"mixup": 0.0, "masks": 0, "room": 0.0, "band": 0.0, "noise": 0.0}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +117,12 @@ class Watch(TrainerCallback):
 class EmbeddedTrainer(Trainer):
     """Trains a task's network on soft targets with the training prior added to the logits (Menon et al. 2021)."""
 
-    def __init__(self, task: Task, folder: Path, **arguments: Any) -> None:
+    def __init__(self, task: Task, folder: Path, start: Mapping[str, Tensor] | None = None, **arguments: Any) -> None:
         recipe = task.recipe
         torch.manual_seed(recipe.seed)
         network = task.network()
+        if start is not None:
+            network.load_state_dict(start)
         super().__init__(
             model=network,
             args=_arguments(recipe, folder, len(task.labels), **arguments),
@@ -183,12 +185,17 @@ def precision(recipe: Recipe) -> str:
     return "bf16" if capable else "fp32"
 
 
-def train(task: Task, folder: Path, *, resume: bool = False, **arguments: Any) -> EmbeddedTrainer:
-    """Train a task with checkpoints in ``folder`` and return the trainer, its ``average`` holding the final weights."""
+def train(
+    task: Task, folder: Path, *, start: Mapping[str, Tensor] | None = None, resume: bool = False, **arguments: Any
+) -> EmbeddedTrainer:
+    """Train a task with checkpoints in ``folder`` and return the trainer, its ``average`` holding the final weights.
+
+    ``start``: the weights it begins with, in place of the task's own untrained ones.
+    """
     if task.recipe.threads:
         torch.set_num_threads(task.recipe.threads)
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = EmbeddedTrainer(task, folder, **arguments)
+    trainer = EmbeddedTrainer(task, folder, start, **arguments)
     last = last_whole(folder) if resume else None
     if last:
         trainer.average.restore(Path(last))

@@ -28,6 +28,10 @@ class WaveTask(SpeechTask):
         """Return an untrained ``AudioMember`` for its views."""
         return AudioMember(len(LOOKS[self.number]), self.recipe.dropout)
 
+    def settled(self) -> WaveTask | None:
+        """Return the training on speech that nothing disturbs, at any pace and by any vocal tract."""
+        return replace(self, recipe=self.recipe.settled()) if self.recipe.settling else None
+
     def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
         """Return spectrograms of changed waves, warped and masked, some batches mixed."""
         recipe, mels = self.recipe, []
