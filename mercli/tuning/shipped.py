@@ -137,25 +137,26 @@ class ShippedFaces(Shipped, Crops):
 
 
 class ShippedWords(Shipped):
-    """``embedded-text``: hashed n-grams; those that the shipped table does not know stay unknown."""
+    """``embedded-text``: words and hashed n-grams; n-grams that the shipped table does not know stay unknown."""
 
-    heads: tuple[str, ...] = ()
+    heads = ("members.1.classify", "members.2.classify")
     settings: StreamSettings = StreamSettings()
 
     def __init__(self, config: FinetuneConfig, model: str | None, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         self.network = fill(text_net.TextNet(config.augment.tokens), started(config, model)).requires_grad_(True)
-        self.network.table.sparse = False  # AdamW takes no sparse gradients
-        self.known, self.asr = self.network.idf > 0, config.augment.asr
+        bag = self.network.members[0]
+        bag.table.sparse = False  # AdamW takes no sparse gradients
+        self.known, self.asr = bag.idf > 0, config.augment.asr
 
     def pieces(self, streams: Streams, draw: Generator | None) -> Sequence[Any]:
-        """Return the n-grams of the segment's words and their counts; none where not one is known."""
+        """Return n-grams and words of what the segment says; none where no n-gram is known."""
         said = text.readable(streams.transcript)
         if draw is not None and float(torch.rand(1, generator=draw)) < self.asr:
             said = recognised(said, draw)
-        found = text_net.grams(said)
-        return (found,) if bool(self.known[torch.from_numpy(found[0])].any()) else ()
+        found = text_net.reading(said)
+        return (found,) if bool(self.known[torch.from_numpy(found.ids)].any()) else ()
 
     def inputs(self, pieces: Sequence[Any]) -> Mapping[str, Tensor]:
-        """Return ids (N,), counts (N,) and where each text begins (P,)."""
+        """Return the n-grams and words of texts (P)."""
         return text_net.stacked(pieces)

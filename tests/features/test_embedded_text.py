@@ -16,7 +16,7 @@ from mercli.types import Streams, Transcript, Word
 torch = pytest.importorskip("torch")
 
 from mercli.features.embedded.text import DIM, embedded_text  # noqa: E402
-from mercli.features.embedded.text_net import CORPORA, TextNet, grams, stacked  # noqa: E402
+from mercli.features.embedded.text_net import CORPORA, READERS, TextNet, bagged, reading, stacked  # noqa: E402
 from mercli.features.embedded.weights import ASSETS  # noqa: E402
 from mercli.tuning.embedded.export import write  # noqa: E402
 
@@ -26,8 +26,8 @@ DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 def filled(seed: int = 0) -> TextNet:
     torch.manual_seed(seed)
     network = TextNet().eval()
-    torch.nn.init.normal_(network.table.weight)
-    network.idf.uniform_(1, 3)
+    torch.nn.init.normal_(network.members[0].table.weight)
+    network.members[0].idf.uniform_(1, 3)
     return network
 
 
@@ -54,7 +54,7 @@ def test_any_text_is_one_finite_row(encoder, text):
     assert feature.values.dtype == np.float32
     assert np.isfinite(feature.values).all()
     assert feature.times.shape == (1, 2)
-    assert feature.valid.tolist() == [len(grams(text)[0]) > 0]
+    assert feature.valid.tolist() == [len(reading(text).ids) > 0]
 
 
 @pytest.mark.parametrize("streams", [Streams(), said(""), said(" \n ")])
@@ -88,19 +88,33 @@ def test_saying_it_twice_hardly_changes_the_direction(encoder):
     assert np.corrcoef(once, twice)[0, 1] > 0.8
 
 
-def test_logits_are_shared_scores_and_corrections_by_register():
-    network = filled()
-    found = grams("well, that was unexpected")
+def test_what_n_grams_say_is_shared_scores_and_corrections_by_register():
+    network = filled().members[0]
+    found = reading("well, that was unexpected")
     with torch.inference_mode():
-        logits, embedding = network(**stacked([found]))
-        weights = (1 + np.log(found[1])) * network.idf.numpy()[found[0]]
-        table = network.table.weight.numpy()[found[0]]
+        logits, embedding = network(**bagged([found]))
+        weights = (1 + np.log(found.counts)) * network.idf.numpy()[found.ids]
+        table = network.table.weight.numpy()[found.ids]
         sums = (weights / np.linalg.norm(weights)) @ table + network.bias.numpy()
     experts, register = 0.9 * sums[7:42].reshape(5, 7), np.exp(sums[42:] - sums[42:].max())
     np.testing.assert_allclose(logits[0], sums[:7] + register / register.sum() @ experts, atol=1e-4)
     np.testing.assert_allclose(embedding[0, :35], experts.ravel(), atol=1e-4)
     assert embedding[0, 35:].exp().sum() == pytest.approx(1, abs=1e-5)
     assert len(CORPORA) == 5
+
+
+def test_members_are_averaged_then_sharpened_and_stand_side_by_side():
+    network = filled()
+    network.sharpness.fill_(1.7)
+    given = stacked([reading("that is not good at all"), reading("")])
+    bag = {name: given[name] for name in ("ids", "counts", "offsets")}
+    words = {name: given[name] for name in ("pieces", "words", "lengths")}
+    with torch.inference_mode():
+        logits, embedding = network(**given)
+        alone = [network.members[0](**bag), *(member(**words) for member in network.members[1:])]
+    assert len(alone) == 1 + READERS
+    torch.testing.assert_close(logits, 1.7 * sum(one for one, _ in alone) / len(alone))
+    torch.testing.assert_close(embedding, torch.cat([part for _, part in alone], 1))
 
 
 def test_a_file_that_is_no_text_network_is_refused(tmp_path):
@@ -121,7 +135,6 @@ def test_the_shipped_encoder_is_what_its_card_says():
         assert np.exp(prior).sum() == pytest.approx(1, abs=1e-3)
     assert 0.1 < card["temperature"] < 10
     assert all(f["interval"][0] <= f["value"] <= f["interval"][1] for f in card["figures"].values())
-    assert (ASSETS / "text.safetensors").stat().st_size <= 8_000_000
 
 
 @pytest.mark.parametrize(

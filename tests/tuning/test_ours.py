@@ -140,7 +140,6 @@ def test_untuned_a_shipped_network_says_what_its_encoder_says(modality):
     ("change", "fault", "said"),
     [
         ({"reset_classifier": True}, ConfigError, "keeps its classifier"),
-        ({"freeze": "head"}, ConfigError, "nothing to tune"),
         ({"weights": "gone.safetensors"}, DataError, "'gone.safetensors' does not exist"),
     ],
 )
@@ -149,6 +148,15 @@ def test_what_a_shipped_network_cannot_do_is_refused(change, fault, said):
 
     with pytest.raises(fault, match=said):
         begin(plain("text", "embedded-text", **change), TWO)
+
+
+def test_a_network_of_which_all_is_fixed_is_refused():
+    config = plain("text", "embedded-text", freeze="head")
+    body = body_of(config, TWO)
+    assert 0 < freeze(body, config) < 60_000  # the last layers of the two members that have one
+    body.heads = ()
+    with pytest.raises(ConfigError, match="nothing to tune"):
+        freeze(body, config)
 
 
 def test_classes_that_a_shipped_network_does_not_tell_are_refused():

@@ -13,11 +13,12 @@ from mercli.errors import DataError
 torch = pytest.importorskip("torch")
 
 from mercli.features.embedded.text import embedded_text  # noqa: E402
-from mercli.features.embedded.text_net import CORPORA, grams  # noqa: E402
+from mercli.features.embedded.text_net import CORPORA, reading  # noqa: E402
 from mercli.jobs.tuned.refit import RefitConfig, refit  # noqa: E402
 from mercli.labels import CANONICAL  # noqa: E402
 from mercli.tuning.embedded.recipes import TextRecipe  # noqa: E402
-from mercli.tuning.embedded.text_data import SOURCES, TextTask, fold_of, found_in, inverse_frequency, read_texts  # noqa: E402
+from mercli.tuning.embedded.text_data import SOURCES, fold_of, read_texts, readings  # noqa: E402
+from mercli.tuning.embedded.texts import BagTask, TextTask, WordTask, inverse_frequency  # noqa: E402
 from mercli.tuning.embedded.trainer import train  # noqa: E402
 from mercli.types import Streams, Transcript  # noqa: E402
 
@@ -57,11 +58,11 @@ def root(tmp_path_factory):
     return folder
 
 
-def task(root, **changes) -> TextTask:
+def task(root, kind=BagTask, **changes):
     texts = read_texts(root)
     dev = {"meld/dev": texts.unseen["meld/dev"]}
     recipe = dataclasses.replace(TextRecipe(epochs=3, batch=16, evaluate_every=1), **changes)
-    return TextTask(recipe, texts.train, dev, found_in([*texts.train, *texts.unseen["meld/dev"]]))
+    return kind(recipe, texts.train, dev, readings([*texts.train, *texts.unseen["meld/dev"]]))
 
 
 def test_sentences_of_unseen_parts_and_unclear_labels_leave_the_training(root):
@@ -95,11 +96,11 @@ def test_a_dialogue_is_in_one_fold(root):
 
 
 def test_inverse_frequency_leaves_out_what_one_text_alone_has():
-    idf = inverse_frequency([grams("yes sir"), grams("yes madam"), grams("no")])
-    shared = (set(grams("yes sir")[0]) & set(grams("yes madam")[0])) - set(grams("no")[0])
+    idf = inverse_frequency([reading("yes sir"), reading("yes madam"), reading("no")])
+    shared = (set(reading("yes sir").ids) & set(reading("yes madam").ids)) - set(reading("no").ids)
     assert shared
     assert idf[list(shared)].numpy() == pytest.approx(np.log(4 / 3) + 1)
-    alone = set(grams("no")[0]) - set(grams("yes sir")[0]) - set(grams("yes madam")[0])
+    alone = set(reading("no").ids) - set(reading("yes sir").ids) - set(reading("yes madam").ids)
     assert alone
     assert not idf[list(alone)].any()
 
@@ -113,9 +114,34 @@ def test_a_batch_carries_each_corpus_own_prior_and_weight(root):
     assert len(batch.inputs["offsets"]) == len(corpora)
 
 
-def test_training_learns_and_a_killed_one_goes_on_to_the_same_bits(root, tmp_path):
-    whole = train(task(root), tmp_path / "whole").average.state
-    dying, batch = task(root), TextTask.batch
+def test_each_member_learns_from_n_grams_or_from_words_with_a_seed_of_its_own(root):
+    whole = task(root, TextTask, seed=4, word_lr=0.5, word_batch=3, word_epochs=9)
+    bag, first, second = (whole.member(number) for number in range(3))
+    assert [type(one) for one in (bag, first, second)] == [BagTask, WordTask, WordTask]
+    assert [one.recipe.seed for one in (bag, first, second)] == [4, 5, 6]
+    assert (first.recipe.lr, first.recipe.batch, first.recipe.epochs) == (0.5, 3, 9)
+    assert (bag.recipe.optimizer, first.recipe.optimizer) == ("adagrad", "adamw")
+    rows = torch.arange(4)
+    for one in (bag, first):
+        batch = one.batch(rows, 0.0, torch.Generator())
+        logits, embedding = one.network()(**batch.inputs)
+        assert logits.shape == (4, 7)
+        assert torch.isfinite(batch.side(embedding))
+
+
+def test_members_that_read_words_learn_that_a_corpus_lacks_a_class(root):
+    bag, words = (task(root, kind).priors.exp() for kind in (BagTask, WordTask))
+    fear = CANONICAL.names.index("fear")
+    assert float(bag[:, fear].max()) < 1e-4
+    assert float(words[:, fear].min()) > 0.05
+    torch.testing.assert_close(words.sum(1), torch.ones(len(CORPORA)))
+
+
+@pytest.mark.parametrize("kind", [BagTask, WordTask])
+def test_training_learns_and_a_killed_one_goes_on_to_the_same_bits(root, tmp_path, kind):
+    options = {} if kind is BagTask else {"lr": 5e-3, "optimizer": "adamw", "ema": 0.9, "epochs": 4}
+    whole = train(task(root, kind, **options), tmp_path / "whole").average.state
+    dying, batch = task(root, kind, **options), kind.batch
 
     def killed(indices, progress, generator):
         if progress > 0.5:
@@ -125,7 +151,7 @@ def test_training_learns_and_a_killed_one_goes_on_to_the_same_bits(root, tmp_pat
     dying.batch = killed
     with pytest.raises(KeyboardInterrupt):
         train(dying, tmp_path / "part")
-    resumed = train(task(root), tmp_path / "part", resume=True).average.state
+    resumed = train(task(root, kind, **options), tmp_path / "part", resume=True).average.state
     for key, value in whole.items():
         torch.testing.assert_close(value, resumed[key], rtol=0, atol=0)
     figures = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
@@ -133,7 +159,7 @@ def test_training_learns_and_a_killed_one_goes_on_to_the_same_bits(root, tmp_pat
 
 
 def test_finetune_writes_weights_card_and_out_of_fold_logits(root, tmp_path):
-    options = {"epochs": 2, "batch": 16, "folds": 2}
+    options = {"epochs": 2, "batch": 16, "folds": 2, "word_epochs": 2, "word_batch": 16}
     path = refit(RefitConfig("text", root, tmp_path, options))
     card = json.loads(path.with_suffix(".json").read_text())
     saved = np.load(tmp_path / "text-logits.npz")

@@ -14,13 +14,13 @@ from mercli.types import Feature, Streams, StreamSettings, Transcript
 if TYPE_CHECKING:
     from mercli.types import FloatArray
 
-DIM = 7 + 40
+DIM = 7 + 120
 
 
 @plugin(
     "encoders",
     "embedded-text",
-    version="1",
+    version="2",
     modality="text",
     dim=DIM,
     trained_on=(
@@ -32,7 +32,7 @@ DIM = 7 + 40
     ),
 )
 def embedded_text(*, weights: str | None = None) -> Encoder:
-    """English words as hashed n-grams: 7 uniform-prior logits and 40 numbers a segment; shipped weights.
+    """English as hashed n-grams and words in order: 7 uniform-prior logits and 120 numbers a segment; shipped weights.
 
     ``weights``: a file, or the folder of a tuned encoder, written by ``mer finetune text`` instead of the shipped one.
     """
@@ -58,6 +58,7 @@ class _EmbeddedText:
 
         self.weights, self.trained_on = weights.sha256, weights.trained_on
         self.network, self.device = fill(TextNet(), weights), "cpu"
+        self.known = self.network.get_buffer("members.0.idf") > 0
 
     def to(self, device: str) -> None:
         """Move the network to ``cpu`` or ``cuda:i``."""
@@ -65,19 +66,19 @@ class _EmbeddedText:
         self.device = device
 
     def encode(self, batch: Sequence[Streams]) -> list[Feature]:
-        """Return one feature (1, 47) per item, its time being that of the words where they have times."""
+        """Return one feature (1, 127) per item, its time being that of the words where they have times."""
         import numpy as np
         import torch
 
-        from mercli.features.embedded.text_net import grams, stacked
+        from mercli.features.embedded.text_net import reading, stacked
 
-        found = [grams(readable(streams.transcript)) for streams in batch]
+        found = [reading(readable(streams.transcript)) for streams in batch]
         if not found:
             return []
         inputs = {name: tensor.to(self.device) for name, tensor in stacked(found).items()}
         with torch.inference_mode():
             rows = torch.cat(self.network(**inputs), 1).cpu().numpy()
-            known = [bool(self.network.idf[torch.from_numpy(ids).to(self.device)].any()) for ids, _ in found]
+        known = [bool(self.known[torch.from_numpy(one.ids)].any()) for one in found]
         return [
             Feature(row[None] * np.float32(valid), spoken(streams.transcript), np.array([valid]))
             for row, valid, streams in zip(rows, known, batch, strict=True)

@@ -1,12 +1,14 @@
-"""The network of ``embedded-text``: one table of hashed n-grams that scores emotions and tells registers apart.
+"""The network of ``embedded-text``: a table of hashed n-grams, and members that read words in their order.
 
-Per n-gram it holds scores that all corpora share, a correction per corpus, and how far the n-gram speaks for each
-corpus's register (a sitcom, a forum, a chat), by which the corrections are mixed.
+Each gives scores that all corpora share, a correction per corpus, and how far a text speaks for each corpus's register
+(a sitcom, a forum, a chat), by which the corrections are mixed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,13 +16,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mercli.features.embedded.members import Members, pooled
 from mercli.features.embedded.registers import corrected
 from mercli.features.embedded.stored import rounded
+from mercli.features.embedded.word_net import WordMember, spelled, words_of
 from mercli.features.hashing import Orders, bag, keys
 
 BUCKETS = 2**17
 ORDERS = Orders(words=(1, 2), chars=(2, 4), edges=True)
 CLASSES = 7
+READERS = 2
+"""Members that read words in their order; they differ in nothing but the seed."""
 CORPORA = ("meld", "goemotions", "emorynlp", "dailydialog", "emocontext")
 EXPERTS = len(CORPORA) * CLASSES
 EMBEDDING = EXPERTS + len(CORPORA)
@@ -28,16 +34,24 @@ RESIDUAL = 0.6  # a correction learns at 0.36 of the shared scores' pace: it has
 TRUST = 1.5  # how much more corrections count once trained: registers told from a few words are told too weakly
 
 
-def grams(text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the buckets of a text's n-grams, each once (N,), and how often each occurs (N,)."""
-    return bag(keys(text, ORDERS), BUCKETS)
+class Reading(NamedTuple):
+    """What a text's network sees: buckets of its n-grams, each once (N,), how often each occurs (N,), its words."""
+
+    ids: NDArray[np.int64]
+    counts: NDArray[np.float32]
+    words: tuple[str, ...]
 
 
-def stacked(items: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]]) -> dict[str, Tensor]:
-    """Return what ``TextNet`` takes for texts' n-grams: ``ids`` (N,), ``counts`` (N,) and ``offsets`` (B,)."""
-    sizes = np.cumsum([0, *(len(ids) for ids, _ in items)])
-    ids = np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in items)])
-    counts = np.concatenate([np.zeros(0, np.float32), *(counts for _, counts in items)])
+def reading(text: str) -> Reading:
+    """Return n-grams and words of a text."""
+    return Reading(*bag(keys(text, ORDERS), BUCKETS), words_of(text))
+
+
+def bagged(readings: Sequence[Reading]) -> dict[str, Tensor]:
+    """Return what ``BagMember`` takes: ``ids`` (N,), ``counts`` (N,) and where each text's begin, ``offsets`` (B,)."""
+    sizes = np.cumsum([0, *(len(one.ids) for one in readings)])
+    ids = np.concatenate([np.zeros(0, np.int64), *(one.ids for one in readings)])
+    counts = np.concatenate([np.zeros(0, np.float32), *(one.counts for one in readings)])
     return {
         "ids": torch.from_numpy(ids),
         "counts": torch.from_numpy(counts),
@@ -45,7 +59,12 @@ def stacked(items: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]]) -> d
     }
 
 
-class TextNet(nn.Module):
+def stacked(readings: Sequence[Reading]) -> dict[str, Tensor]:
+    """Return what ``TextNet`` takes: n-grams (``bagged``) and words (``spelled``) of texts."""
+    return {**bagged(readings), **spelled([one.words for one in readings])}
+
+
+class BagMember(nn.Module):
     """A bag of n-grams, sublinear counts times ``idf``, of unit length, through one linear table."""
 
     def __init__(self, dropout: float = 0.0) -> None:
@@ -54,9 +73,7 @@ class TextNet(nn.Module):
         nn.init.zeros_(self.table.weight)
         self.bias = nn.Parameter(torch.zeros(CLASSES + EMBEDDING))
         self.register_buffer("idf", torch.zeros(BUCKETS))
-        self.register_buffer("sharpness", torch.ones(()))
         self.idf: Tensor
-        self.sharpness: Tensor
         self.dropout = dropout
 
     def forward(self, ids: Tensor, counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,11 +88,11 @@ class TextNet(nn.Module):
         shared, experts, register = sums.split([CLASSES, EXPERTS, len(CORPORA)], 1)
         experts = experts * (RESIDUAL if self.training else RESIDUAL * TRUST)
         logits, told = corrected(shared, experts, register)
-        return logits * self.sharpness, torch.cat((experts, told), 1)
+        return logits, torch.cat((experts, told), 1)
 
-    def as_graph(self) -> TextGraph:
+    def as_graph(self) -> BagGraph:
         """Return the same function in operations that ONNX has."""
-        return TextGraph(self).eval().requires_grad_(False)
+        return BagGraph(self).eval().requires_grad_(False)
 
     def _weights(self, ids: Tensor, counts: Tensor, offsets: Tensor) -> Tensor:
         weights = (1 + counts.log()) * self.idf[ids]
@@ -85,10 +102,10 @@ class TextNet(nn.Module):
         return weights / lengths.clamp_min(1e-6)[place]
 
 
-class TextGraph(TextNet):
-    """``TextNet`` in operations that ONNX has, its table in int8 as a weights file holds it."""
+class BagGraph(BagMember):
+    """``BagMember`` in operations that ONNX has, its table in int8 as a weights file holds it."""
 
-    def __init__(self, network: TextNet) -> None:
+    def __init__(self, network: BagMember) -> None:
         super().__init__()
         state = network.state_dict()
         self.load_state_dict(state)
@@ -99,7 +116,7 @@ class TextGraph(TextNet):
         self.scale: Tensor
 
     def forward(self, ids: Tensor, counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what ``TextNet`` does; a text's sums are a product with which n-grams (N,) are its own (B, N)."""
+        """Return what ``BagMember`` does; a text's sums are a product with which n-grams (N,) are its own (B, N)."""
         place = torch.arange(ids.shape[0])
         began = place[None] >= offsets[:, None]
         after = torch.cat((began[1:], torch.zeros_like(began[:1])))
@@ -108,3 +125,37 @@ class TextGraph(TextNet):
         lengths = (own @ weights.square()[:, None]).sqrt().clamp_min(1e-6)
         rows = self.rows[ids].float() * self.scale[ids][:, None]
         return self._mixed(own @ (rows * weights[:, None]) / lengths + self.bias)
+
+
+def reader() -> WordMember:
+    """Return an untrained member that reads words in their order."""
+    return WordMember(CLASSES, len(CORPORA))
+
+
+class TextNet(Members):
+    """A ``BagMember`` and ``WordMember``s; ``sharpness`` multiplies the mean of their logits."""
+
+    sharpness: Tensor
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__([BagMember(dropout), *(reader() for _ in range(READERS))])
+        self.register_buffer("sharpness", torch.ones(()))
+
+    def forward(
+        self, ids: Tensor, counts: Tensor, offsets: Tensor, pieces: Tensor, words: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return uniform-prior logits (B, 7) and an embedding (B, 120) of ``stacked`` texts.
+
+        The embedding holds, for each member, each corpus's correction (5 x 7) and the log-probability of each register.
+        """
+        bag, *readers = self.members
+        answers = [bag(ids, counts, offsets), *(reader(pieces, words, lengths) for reader in readers)]
+        logits, embedding = pooled(answers)
+        return logits * self.sharpness, embedding
+
+    def as_graph(self) -> TextNet:
+        """Return the same function in operations that ONNX has."""
+        twin, bag = deepcopy(self), self.members[0]
+        assert isinstance(bag, BagMember)
+        twin.members[0] = bag.as_graph()
+        return twin.eval().requires_grad_(False)

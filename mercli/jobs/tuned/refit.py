@@ -146,22 +146,24 @@ def _text(config: RefitConfig, recipe: Any) -> Path:
     """Train on five corpora, then per fold without some dialogues: their logits calibrate."""
     import torch
 
-    from mercli.features.embedded.text_net import CORPORA
+    from mercli.features.embedded.text_net import CORPORA, TextNet
     from mercli.tuning.embedded.evaluate import temperature
     from mercli.tuning.embedded.export import write
-    from mercli.tuning.embedded.text_data import TextTask, count_by_corpus, fold_of, found_in, read_texts, text_logits
+    from mercli.tuning.embedded.text_data import count_by_corpus, fold_of, read_texts, readings
+    from mercli.tuning.embedded.texts import TextTask, text_logits
 
     texts = read_texts(config.data_root)
     dev = {name: part for name, part in texts.unseen.items() if not name.endswith("/test")}
-    found = found_in([*texts.train, *(sentence for part in texts.unseen.values() for sentence in part)])
+    found = readings([*texts.train, *(sentence for part in texts.unseen.values() for sentence in part)])
     task = TextTask(recipe, texts.train, dev, found)
-    network = _sharpened(_fitted(task, config.folder / "fold-0", config.resume), recipe)
+    network = _sharpened(_together(TextNet(), task, config.folder / "fold-0", config.resume), recipe)
     logits, unseen = [], []
     for number in range(recipe.folds):
         held = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) == number]
         kept = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) != number]
         part = TextTask(recipe, kept, {}, found)
-        fitted = _sharpened(_fitted(part, config.folder / f"fold-{number + 1}", config.resume), recipe)
+        folder = config.folder / f"fold-{number + 1}"
+        fitted = _sharpened(_together(TextNet(), part, folder, config.resume), recipe)
         logits.append(text_logits(fitted, [found[sentence.id] for sentence in held]))
         unseen += held
     card = {
@@ -194,7 +196,7 @@ def _text_figures(network: nn.Module, task: Any, parts: Mapping[str, Any]) -> di
     import torch
 
     from mercli.features.embedded.text_net import CORPORA
-    from mercli.tuning.embedded.text_data import text_logits
+    from mercli.tuning.embedded.texts import text_logits
 
     figures = {}
     for name, part in parts.items():

@@ -106,7 +106,8 @@ class TextRecipe(Recipe):
 
     ``register`` weighs the loss that tells corpora apart; ``sharpness`` multiplies the logits after training, which
     regularisation leaves too even; ``folds`` networks, each without some training dialogues, give calibration.
-    A sparse table takes Adagrad (Duchi et al. 2011), which rare n-grams suit, and no clipping.
+    A sparse table takes Adagrad (Duchi et al. 2011), which rare n-grams suit, and no clipping. What begins with
+    ``word`` is of the members that read words, which take AdamW.
     """
 
     epochs: int = 4
@@ -122,8 +123,26 @@ class TextRecipe(Recipe):
     precision: Literal["auto", "bf16", "fp32"] = "fp32"
     meld: float = 2.0
     register: float = 0.3
-    sharpness: float = 1.4
+    sharpness: float = 2.0
     folds: int = 3
+    word_epochs: int = 6
+    word_batch: int = 128
+    word_lr: float = 2e-3
+    word_smoothing: float = 0.05
+
+    def reading(self) -> Self:
+        """Return how a member that reads words is trained."""
+        return replace(
+            self,
+            epochs=self.word_epochs,
+            batch=self.word_batch,
+            lr=self.word_lr,
+            smoothing=self.word_smoothing,
+            weight_decay=0.01,
+            ema=0.998,
+            optimizer="adamw",
+            clip=5.0,
+        )
 
 
 RECIPES: dict[str, Recipe] = {"audio": AudioRecipe(), "face": FaceRecipe(), "text": TextRecipe()}

@@ -6,24 +6,16 @@ import csv
 import gzip
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from typing import IO
 
 from mercli.errors import DataError
-from mercli.features.embedded.text_net import BUCKETS, CORPORA, TextNet, grams, stacked
+from mercli.features.embedded.text_net import Reading, reading
 from mercli.features.hashing import normalise, tokens
 from mercli.labels import canonical
-from mercli.tuning.embedded.data import CLASSES, Batch, log_prior
-from mercli.tuning.embedded.evaluate import recalls
-from mercli.tuning.embedded.recipes import TextRecipe
+from mercli.tuning.embedded.data import CLASSES
 
 LONG = 5  # words from which a sentence that two parts share is a copy, not a common phrase
 
@@ -154,78 +146,9 @@ def fold_of(sentence: Sentence, folds: int) -> int:
     return zlib.crc32(sentence.group.encode()) % folds
 
 
-Grams = tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.float32]]]
-
-
-def inverse_frequency(found: Sequence[Grams]) -> Tensor:
-    """Return the idf (BUCKETS,) of texts' n-grams, ``log((1 + N) / (1 + n)) + 1``; 0 for what one text alone has."""
-    known = np.zeros(BUCKETS, np.int64)
-    for ids, _ in found:
-        known[ids] += 1
-    values = np.log((1 + len(found)) / (1 + known)) + 1
-    return torch.from_numpy(np.where(known > 1, values, 0.0).astype(np.float32))
-
-
-@torch.inference_mode()
-def text_logits(network: nn.Module, found: Sequence[Grams], batch: int = 512) -> Tensor:
-    """Return uniform-prior logits (N, 7) of texts' n-grams."""
-    parts = [network(**stacked(found[i : i + batch]))[0] for i in range(0, len(found), batch)]
-    return torch.cat([torch.zeros(0, len(CLASSES)), *parts])
-
-
-@dataclass
-class TextTask:
-    """Training sentences; figures on ``dev``, parts by name. The n-grams of a sentence are found once."""
-
-    recipe: TextRecipe
-    train: Sequence[Sentence]
-    dev: Mapping[str, Sequence[Sentence]]
-    found: Mapping[str, Grams]
-    trained_on: Sequence[dict[str, Any]] = tuple({"corpus": corpus, "split": "train"} for corpus in CORPORA)
-    labels: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.labels = torch.tensor([sentence.label for sentence in self.train])
-        self.corpus = torch.tensor([CORPORA.index(sentence.corpus) for sentence in self.train])
-        self.priors = torch.stack([log_prior(self.labels[self.corpus == number]) for number in range(len(CORPORA))])
-        self.idf = inverse_frequency([self.found[sentence.id] for sentence in self.train])
-        sizes = torch.bincount(self.corpus, minlength=len(CORPORA)).clamp_min(1)
-        self.rarity = (len(self.train) / len(CORPORA) / sizes).sqrt()
-
-    def network(self) -> nn.Module:
-        """Return an untrained ``TextNet`` that knows how rare each n-gram is."""
-        network = TextNet(self.recipe.dropout)
-        network.idf.copy_(self.idf)
-        return network
-
-    def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
-        """Return n-grams, classes weighted by corpus, each corpus's own prior, and the loss that tells registers."""
-        corpus = self.corpus[indices]
-        inputs = stacked([self.found[self.train[index].id] for index in indices.tolist()])
-        weight = torch.where(corpus == CORPORA.index("meld"), self.recipe.meld, 1.0)
-        targets = F.one_hot(self.labels[indices], len(CLASSES)) * weight[:, None]
-        return Batch(inputs, targets, self.priors[corpus], side=partial(self._register_loss, corpus))
-
-    def _register_loss(self, corpus: Tensor, embedding: Tensor) -> Tensor:
-        told = embedding[:, -len(CORPORA) :]
-        loss = F.nll_loss(told, corpus.to(told.device), self.rarity.to(told.device), reduction="sum")
-        return self.recipe.register * loss / len(corpus)
-
-    def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Return, per part, UAR with a uniform prior and accuracy with the prior of the corpus's training part."""
-        figures = {}
-        for name, part in self.dev.items():
-            logits = text_logits(network, [self.found[sentence.id] for sentence in part])
-            labels = torch.tensor([sentence.label for sentence in part])
-            adjusted = logits + self.priors[CORPORA.index(part[0].corpus)]
-            figures[f"{name}_uar"] = recalls(logits, labels)[1]
-            figures[f"{name}_accuracy"] = recalls(adjusted, labels)[0]
-        return figures
-
-
-def found_in(sentences: Sequence[Sentence]) -> dict[str, Grams]:
-    """Return the n-grams of sentences by id."""
-    return {sentence.id: grams(sentence.text) for sentence in sentences}
+def readings(sentences: Sequence[Sentence]) -> dict[str, Reading]:
+    """Return n-grams and words of sentences by id."""
+    return {sentence.id: reading(sentence.text) for sentence in sentences}
 
 
 def count_by_corpus(sentences: Sequence[Sentence]) -> dict[str, int]:
