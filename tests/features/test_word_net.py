@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mercli.features.embedded.word_net import BUCKETS, LONGEST, PIECES, WordMember, pieces, spelled, words_of  # noqa: E402
+from mercli.features.embedded.word_net import BUCKETS, PIECES, WordMember, pieces, spelled, words_of  # noqa: E402
 
 
 @pytest.fixture
@@ -38,7 +38,6 @@ def test_texts_name_each_distinct_word_once_and_where_it_stands():
     assert given["lengths"].tolist() == [3, 0, 1]
     np.testing.assert_array_equal(given["pieces"][1], pieces("no"))
     assert spelled([])["words"].shape == (0, 1)
-    assert len(words_of("yes " * 100)) == LONGEST
 
 
 def test_a_word_s_vector_is_the_mean_of_those_of_its_pieces(network):
@@ -60,6 +59,12 @@ def test_texts_beside_it_change_nothing_and_one_without_words_is_finite(network)
 def test_the_order_of_words_is_read(network):
     one, other = (answers(network, text)[0] for text in ("not good , bad", "not bad , good"))
     assert not torch.allclose(one, other, atol=1e-5)
+
+
+def test_the_end_of_a_long_text_is_read(network):
+    long = "well , " * 200
+    one, other = (answers(network, long + end)[0] for end in ("lovely", "awful"))
+    assert not torch.allclose(one, other, atol=1e-6)
 
 
 def test_words_are_hidden_in_training_alone(network):

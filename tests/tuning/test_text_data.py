@@ -18,7 +18,7 @@ from mercli.jobs.tuned.refit import RefitConfig, refit  # noqa: E402
 from mercli.labels import CANONICAL  # noqa: E402
 from mercli.tuning.embedded.recipes import TextRecipe  # noqa: E402
 from mercli.tuning.embedded.text_data import SOURCES, fold_of, read_texts, readings  # noqa: E402
-from mercli.tuning.embedded.texts import BagTask, TextTask, WordTask, inverse_frequency  # noqa: E402
+from mercli.tuning.embedded.texts import LONGEST, BagTask, TextTask, WordTask, inverse_frequency  # noqa: E402
 from mercli.tuning.embedded.trainer import train  # noqa: E402
 from mercli.types import Streams, Transcript  # noqa: E402
 
@@ -127,6 +127,11 @@ def test_each_member_learns_from_n_grams_or_from_words_with_a_seed_of_its_own(ro
         logits, embedding = one.network()(**batch.inputs)
         assert logits.shape == (4, 7)
         assert torch.isfinite(batch.side(embedding))
+
+
+def test_training_reads_the_first_words_of_a_sentence(root):
+    words = task(root, WordTask)
+    assert words.stack([reading("oh " * 500), reading("no")])["lengths"].tolist() == [LONGEST, 1]
 
 
 def test_members_that_read_words_learn_that_a_corpus_lacks_a_class(root):

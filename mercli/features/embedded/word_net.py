@@ -21,8 +21,6 @@ from mercli.features.hashing import Orders, keys, normalise, tokens
 BUCKETS = 14_000
 PIECES = 24
 """Pieces of a word that are read: itself, then its n-grams."""
-LONGEST = 48
-"""Words of a text that are read."""
 _ORDERS = Orders(words=(1, 1), chars=(3, 4))
 _SIZE, _CHANNELS, _WIDTHS = 64, 96, (1, 3, 5)
 _HIDDEN = 0.2
@@ -31,8 +29,8 @@ _NONE = -1
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Return the first 48 words and runs of punctuation of a text, normalised."""
-    return tuple(tokens(normalise(text))[:LONGEST])
+    """Return the words and runs of punctuation of a text, normalised."""
+    return tuple(tokens(normalise(text)))
 
 
 @lru_cache(maxsize=2**16)

@@ -19,6 +19,9 @@ from mercli.tuning.embedded.evaluate import recalls
 from mercli.tuning.embedded.recipes import TextRecipe
 from mercli.tuning.embedded.text_data import Sentence
 
+LONGEST = 48
+"""Words of a sentence that training reads; hardly one has more."""
+
 Stack = Callable[[Sequence[Reading]], dict[str, Tensor]]
 
 
@@ -111,8 +114,8 @@ class WordTask(SentenceTask):
         self.priors = torch.where(self.priors > -12, self.priors, usual).log_softmax(1)
 
     def stack(self, found: Sequence[Reading]) -> dict[str, Tensor]:
-        """Return the words of texts."""
-        return spelled([one.words for one in found])
+        """Return the first words of texts: of a batch, the longest decides what all take."""
+        return spelled([one.words[:LONGEST] for one in found])
 
     def network(self) -> nn.Module:
         """Return an untrained ``WordMember``."""
