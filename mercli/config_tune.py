@@ -29,7 +29,8 @@ class Augment(BaseModel, frozen=True, extra="forbid"):
     ``specaugment`` is the share of frames that the network itself masks (Park et al. 2019). Faces: ``flip``, ``crop``
     (down to ``1 - crop`` of the area), ``colour``, ``cutout``, ``frames`` dropped. Text: ``tokens`` hidden, and words
     as recognisers leave them (``asr``): without case and marks, some lost, some twice. Of ``embedded-audio``,
-    ``specaugment`` is the share of spectrograms with masked stretches; of ``embedded-text``, ``tokens`` are n-grams.
+    ``specaugment`` is the share of spectrograms with masked stretches; of ``embedded-text``, ``tokens`` are n-grams
+    (its members that read words hide a fifth of them in any case).
     """
 
     pace: float = Field(default=0.0, ge=0, le=0.5)

@@ -139,12 +139,12 @@ class ShippedFaces(Shipped, Crops):
 class ShippedWords(Shipped):
     """``embedded-text``: words and hashed n-grams; n-grams that the shipped table does not know stay unknown."""
 
-    heads = ("members.1.classify", "members.2.classify")
     settings: StreamSettings = StreamSettings()
 
     def __init__(self, config: FinetuneConfig, model: str | None, classes: Sequence[str]) -> None:
         super().__init__(config, classes)
         self.network = fill(text_net.TextNet(config.augment.tokens), started(config, model)).requires_grad_(True)
+        self.heads = classifiers(self.network)[1:]  # that of n-grams is one layer, its table
         bag = self.network.members[0]
         bag.table.sparse = False  # AdamW takes no sparse gradients
         self.known, self.asr = bag.idf > 0, config.augment.asr

@@ -135,6 +135,7 @@ def test_the_shipped_encoder_is_what_its_card_says():
         assert np.exp(prior).sum() == pytest.approx(1, abs=1e-3)
     assert 0.1 < card["temperature"] < 10
     assert all(f["interval"][0] <= f["value"] <= f["interval"][1] for f in card["figures"].values())
+    assert (ASSETS / "text.safetensors").stat().st_size <= 9_000_000
 
 
 @pytest.mark.parametrize(

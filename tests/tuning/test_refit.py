@@ -121,6 +121,26 @@ def test_a_network_settles_from_the_weights_that_its_training_ended_with(tmp_pat
         assert not torch.equal(after.average.state["classify.weight"], start["classify.weight"])
 
 
+def test_what_had_settled_goes_on_unless_the_training_before_it_does(tmp_path):
+    (tmp_path / "fer2013").mkdir()
+    pictures(tmp_path / "fer2013", "train", 21)
+    pictures(tmp_path / "fer2013", "dev", 14)
+    member = tmp_path / "run" / "fold-0" / "member-0"
+
+    def trained(epochs: int, resume: bool) -> tuple[bytes, float]:
+        options = {"epochs": epochs, "batch": 7, "settling": 1}
+        path = refit(RefitConfig("face", tmp_path, tmp_path / "run", options, resume))
+        return path.read_bytes(), (member / "settling/checkpoint-3/average.safetensors").stat().st_mtime
+
+    once = trained(1, False)
+    assert trained(1, True) == once
+    longer = trained(2, True)
+    assert longer[0] != once[0]
+    assert longer[1] > once[1]
+    (member / "settling/checkpoint-3/trainer_state.json").write_text("")  # killed while it settled
+    assert trained(2, True)[0] == longer[0]
+
+
 def test_a_voice_settles_on_speech_that_nothing_hides_or_mixes():
     waves = {"ravdess": 0.2, "emodb": 0.1}
     items = [

@@ -135,7 +135,7 @@ def test_training_reads_the_first_words_of_a_sentence(root):
 
 
 def test_members_that_read_words_learn_that_a_corpus_lacks_a_class(root):
-    bag, words = (task(root, kind).priors.exp() for kind in (BagTask, WordTask))
+    bag, words = (task(root, kind).added.exp() for kind in (BagTask, WordTask))
     fear = CANONICAL.names.index("fear")
     assert float(bag[:, fear].max()) < 1e-4
     assert float(words[:, fear].min()) > 0.05

@@ -158,4 +158,4 @@ class TextNet(Members):
         twin, bag = deepcopy(self), self.members[0]
         assert isinstance(bag, BagMember)
         twin.members[0] = bag.as_graph()
-        return twin.eval().requires_grad_(False)
+        return twin.cpu().eval().requires_grad_(False)

@@ -50,7 +50,9 @@ def spelled(texts: Sequence[Sequence[str]]) -> dict[str, Tensor]:
     longest = max([1, *map(len, rows)])
     return {
         "pieces": torch.from_numpy(np.stack([pieces(word) for word in place])),
-        "words": torch.tensor([row + [0] * (longest - len(row)) for row in rows]).reshape(len(rows), longest),
+        "words": torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.long).reshape(
+            -1, longest
+        ),
         "lengths": torch.tensor([len(row) for row in rows], dtype=torch.long),
     }
 

@@ -53,15 +53,20 @@ def refit(config: RefitConfig) -> Path:
 
 
 def _fitted(task: Task, folder: Path, resume: bool) -> nn.Module:
-    """Train a task, let the network settle where it does, and return it averaged."""
+    """Train a task, let the network settle where it does, and return it averaged.
+
+    Where the training itself goes on, what had settled after an earlier one is of no use.
+    """
     from mercli.tuning.embedded.data import Settling
     from mercli.tuning.embedded.trainer import train
+    from mercli.tuning.saved import last_whole
 
-    network = task.network()
+    network, before = task.network(), last_whole(folder) if resume else None
     network.load_state_dict(train(task, folder, resume=resume).average.state)
     calm = task.settled() if isinstance(task, Settling) else None
     if calm is not None:
-        state = train(calm, folder / "settling", start=network.state_dict(), resume=resume).average.state
+        same = before is not None and before == last_whole(folder)
+        state = train(calm, folder / "settling", start=network.state_dict(), resume=same).average.state
         network.load_state_dict(state)
     return network.eval()
 

@@ -147,7 +147,7 @@ class FaceTask:
         return self._with(replace(self.recipe, seed=self.recipe.seed + number))
 
     def settled(self) -> FaceTask | None:
-        """Return the training on whole, clear pictures of full size."""
+        """Return the training on pictures of full size that are moved, not cut, mixed or degraded."""
         return self._with(self.recipe.settled()) if self.recipe.settling else None
 
     def _with(self, recipe: FaceRecipe) -> FaceTask:

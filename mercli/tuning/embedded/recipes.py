@@ -14,10 +14,8 @@ from mercli.registry import near
 class Recipe:
     """What every training shares: an optimizer, linear warm-up then cosine decay, averaged weights (EMA).
 
-    ``settling`` epochs follow at a sixth of ``lr`` in which nothing is hidden, mixed or disturbed: what is asked about
-    later is not, either (He et al. 2019, Data augmentation revisited). ``balance`` is the power of inverse class
-    frequency that the sampler draws by (0: as they are, 1: all alike); ``mixup`` the Beta parameter (0: none),
-    ``mixup_share`` the share of batches mixed; ``threads`` 0 keeps torch's own.
+    ``balance`` is the power of inverse class frequency that the sampler draws by (0: as they are, 1: all alike);
+    ``mixup`` the Beta parameter (0: none), ``mixup_share`` the share of batches mixed; ``threads`` 0 keeps torch's own.
     """
 
     epochs: int = 24
@@ -37,7 +35,16 @@ class Recipe:
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     threads: int = 0
     evaluate_every: int = 2
-    settling: int = 0
+
+
+@dataclass(frozen=True)
+class SettlingRecipe(Recipe):
+    """``settling`` epochs follow at a sixth of ``lr`` in which nothing is hidden, mixed or degraded.
+
+    What is asked about later is not, either (He et al. 2019, Data augmentation revisited).
+    """
+
+    settling: int = 4
     calm: ClassVar[Mapping[str, Any]] = {"mixup": 0.0}
 
     def settled(self) -> Self:
@@ -46,7 +53,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class FaceRecipe(Recipe):
+class FaceRecipe(SettlingRecipe):
     """Faces: ``rotation`` in degrees, ``scale`` and ``shift`` as shares of the side, shares of pictures for the rest.
 
     Pictures are ``small`` pixels wide until ``small_until`` of the training is done, which spares a fifth of the time.
@@ -62,12 +69,11 @@ class FaceRecipe(Recipe):
     degrade: float = 0.12
     small: int = 36
     small_until: float = 0.5
-    settling: int = 4
     calm: ClassVar[Mapping[str, Any]] = {"mixup": 0.0, "cutout": 0.0, "degrade": 0.0, "small_until": 0.0}
 
 
 @dataclass(frozen=True)
-class AudioRecipe(Recipe):
+class AudioRecipe(SettlingRecipe):
     """Speech: shares of clips that echo, lose bands, get noise; most change of pace and of vocal tract.
 
     A batch is cut to a quantile of its lengths between ``shortest`` and ``longest``. ``versions`` is how many changed
@@ -96,7 +102,6 @@ class AudioRecipe(Recipe):
     register: float = 0.3
     folds: int = 3
     evaluate_every: int = 3
-    settling: int = 4
     calm: ClassVar[Mapping[str, Any]] = {"mixup": 0.0, "masks": 0, "room": 0.0, "band": 0.0, "noise": 0.0}
 
 
@@ -107,7 +112,7 @@ class TextRecipe(Recipe):
     ``register`` weighs the loss that tells corpora apart; ``sharpness`` multiplies the logits after training, which
     regularisation leaves too even; ``folds`` networks, each without some training dialogues, give calibration.
     A sparse table takes Adagrad (Duchi et al. 2011), which rare n-grams suit, and no clipping. What begins with
-    ``word`` is of the members that read words, which take AdamW.
+    ``word`` is of the members that read words, which take AdamW, clipping and averaging of their own (``reading``).
     """
 
     epochs: int = 4

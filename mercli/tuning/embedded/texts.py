@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ class SentenceTask:
         self.labels = torch.tensor([sentence.label for sentence in self.train])
         self.corpus = torch.tensor([CORPORA.index(sentence.corpus) for sentence in self.train])
         self.priors = torch.stack([log_prior(self.labels[self.corpus == number]) for number in range(len(CORPORA))])
+        self.added = self.priors
         sizes = torch.bincount(self.corpus, minlength=len(CORPORA)).clamp_min(1)
         self.rarity = (len(self.train) / len(CORPORA) / sizes).sqrt()
 
@@ -64,12 +65,12 @@ class SentenceTask:
         return stacked(found)
 
     def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
-        """Return sentences, classes weighted by corpus, each corpus's own prior, and the loss that tells registers."""
+        """Return sentences, classes weighted by corpus, the prior added for each, and the loss that tells registers."""
         corpus = self.corpus[indices]
         inputs = self.stack([self.found[self.train[index].id] for index in indices.tolist()])
         weight = torch.where(corpus == CORPORA.index("meld"), self.recipe.meld, 1.0)
         targets = F.one_hot(self.labels[indices], len(CLASSES)) * weight[:, None]
-        return Batch(inputs, targets, self.priors[corpus], side=partial(self._register_loss, corpus))
+        return Batch(inputs, targets, self.added[corpus], side=partial(self._register_loss, corpus))
 
     def _register_loss(self, corpus: Tensor, embedding: Tensor) -> Tensor:
         told = embedding[:, -len(CORPORA) :]
@@ -99,8 +100,12 @@ class BagTask(SentenceTask):
     def network(self) -> nn.Module:
         """Return an untrained ``BagMember`` that knows how rare each n-gram is."""
         network = BagMember(self.recipe.dropout)
-        network.idf.copy_(inverse_frequency([self.found[sentence.id] for sentence in self.train]))
+        network.idf.copy_(self._idf)
         return network
+
+    @cached_property
+    def _idf(self) -> Tensor:
+        return inverse_frequency([self.found[sentence.id] for sentence in self.train])
 
 
 @dataclass
@@ -109,9 +114,9 @@ class WordTask(SentenceTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # a class that a corpus lacks counts as its others do on average, so that its absence is learned
-        usual = -torch.tensor(float(len(CLASSES))).log()
-        self.priors = torch.where(self.priors > -12, self.priors, usual).log_softmax(1)
+        # a class that a corpus lacks counts as one of seven alike would, so that its absence is learned
+        alike = -torch.tensor(float(len(CLASSES))).log()
+        self.added = torch.where(self.priors > -12, self.priors, alike).log_softmax(1)
 
     def stack(self, found: Sequence[Reading]) -> dict[str, Tensor]:
         """Return the first words of texts: of a batch, the longest decides what all take."""

@@ -90,7 +90,7 @@ class Average(TrainerCallback):
 
 
 class Watch(TrainerCallback):
-    """Scores the averaged weights on the dev part every few epochs and appends the figures to ``metrics.jsonl``."""
+    """Scores the averaged weights on the dev part every few epochs and adds the figures to ``metrics.jsonl``."""
 
     def __init__(self, task: Task, average: Average, path: Path) -> None:
         self.task, self.average, self.path = task, average, path
@@ -109,9 +109,10 @@ class Watch(TrainerCallback):
         losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
         line = {"epoch": epoch, **figures, "loss": losses[-1] if losses else None}
         line["seconds"] = round(time.perf_counter() - self.start, 1)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        logger.info("%s: %s", self.path.parent.name, json.dumps(line))
+        held = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
+        kept = [row for row in held if json.loads(row)["epoch"] < epoch]  # those after a checkpoint come again
+        self.path.write_text("".join(row + "\n" for row in [*kept, json.dumps(line)]), encoding="utf-8")
+        logger.info("%s: %s", "/".join(self.path.parent.parts[-2:]), json.dumps(line))
 
 
 class EmbeddedTrainer(Trainer):
@@ -139,7 +140,8 @@ class EmbeddedTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Write the average beside the weights, before the state that says that a checkpoint is whole."""
         super()._save(output_dir, state_dict)
-        self.average.save(Path(output_dir or str(self.args.output_dir)))
+        if self.args.should_save:
+            self.average.save(Path(output_dir or str(self.args.output_dir)))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Draw:
         return Draw(self.task.labels, self.task.recipe.balance, self.task.recipe.seed)

@@ -29,7 +29,7 @@ class WaveTask(SpeechTask):
         return AudioMember(len(LOOKS[self.number]), self.recipe.dropout)
 
     def settled(self) -> WaveTask | None:
-        """Return the training on speech that nothing disturbs, at any pace and by any vocal tract."""
+        """Return the training on speech that nothing hides, mixes or disturbs, at any pace and by any vocal tract."""
         return replace(self, recipe=self.recipe.settled()) if self.recipe.settling else None
 
     def batch(self, indices: Tensor, progress: float, generator: Generator) -> Batch:
