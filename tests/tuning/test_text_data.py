@@ -164,7 +164,7 @@ def test_training_learns_and_a_killed_one_goes_on_to_the_same_bits(root, tmp_pat
 
 
 def test_finetune_writes_weights_card_and_out_of_fold_logits(root, tmp_path):
-    options = {"epochs": 2, "batch": 16, "folds": 2, "word_epochs": 2, "word_batch": 16}
+    options = {"epochs": 2, "batch": 16, "folds": 2, "word_epochs": 1, "word_batch": 16}
     path = refit(RefitConfig("text", root, tmp_path, options))
     card = json.loads(path.with_suffix(".json").read_text())
     saved = np.load(tmp_path / "text-logits.npz")
