@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,9 +52,13 @@ def tokens(normal: str) -> list[str]:
 
 def keys(text: str, orders: Orders) -> Keys:
     """Return one 64-bit key per n-gram of a text (N,), with repetitions; empty for a text without any token."""
+    return keys_of(tokens(normalise(text)), orders)
+
+
+def keys_of(found: Sequence[str], orders: Orders) -> Keys:
+    """Return one 64-bit key per n-gram of a normalised text's tokens (N,), with repetitions."""
     import numpy as np
 
-    found = tokens(normalise(text))
     if not found:
         return np.empty(0, np.uint64)
     with np.errstate(over="ignore"):
@@ -95,7 +99,7 @@ def _windows(codes: Keys, first: int, last: int, kind: int) -> Iterator[Keys]:
             yield _mix(running ^ np.uint64(kind * 1_000 + order))
 
 
-def _word_keys(found: list[str], orders: tuple[int, int]) -> Iterator[Keys]:
+def _word_keys(found: Sequence[str], orders: tuple[int, int]) -> Iterator[Keys]:
     import numpy as np
 
     if orders[1] < 1:

@@ -6,7 +6,6 @@ from seed, step and process, so a training that goes on from a checkpoint comes 
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from mercli.log import logger
 from mercli.tuning.examples import Batches, Example, Place, draw
 from mercli.tuning.network import Tuned, collated, usable
 from mercli.tuning.parameters import groups
+from mercli.tuning.saved import tell
 from mercli.tuning.scoring import Answers, answers, figures
 
 
@@ -207,9 +207,7 @@ class _Epochs(TrainerCallback):
         last = logged[-1] if logged else {}
         line = {"epoch": round(state.epoch or 0), "loss": last.get("loss"), "lr": last.get("learning_rate")}
         line |= {name.replace("eval_", "dev_"): value for name, value in (metrics or {}).items()}
-        held = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
-        kept = [row for row in held if json.loads(row)["epoch"] < line["epoch"]]  # those after a checkpoint come again
-        self.path.write_text("".join(row + "\n" for row in [*kept, json.dumps(line)]), encoding="utf-8")
+        tell(self.path, line)
         logger.info(", ".join(f"{name} {value:.4g}" for name, value in line.items() if value is not None))
 
 

@@ -7,7 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mercli.features.embedded.word_net import BUCKETS, PIECES, WordMember, pieces, spelled, words_of  # noqa: E402
+from mercli.features.embedded.word_net import BUCKETS, PIECES, WordMember, pieces, spelled  # noqa: E402
+from mercli.features.hashing import normalise, tokens  # noqa: E402
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    return tuple(tokens(normalise(text)))
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from mercli.features.embedded.members import Members, pooled
 from mercli.features.embedded.registers import corrected
 from mercli.features.embedded.stored import rounded
-from mercli.features.embedded.word_net import WordMember, spelled, words_of
-from mercli.features.hashing import Orders, bag, keys
+from mercli.features.embedded.word_net import WordMember, spelled
+from mercli.features.hashing import Orders, bag, keys_of, normalise, tokens
 
 BUCKETS = 2**17
 ORDERS = Orders(words=(1, 2), chars=(2, 4), edges=True)
@@ -44,7 +44,8 @@ class Reading(NamedTuple):
 
 def reading(text: str) -> Reading:
     """Return n-grams and words of a text."""
-    return Reading(*bag(keys(text, ORDERS), BUCKETS), words_of(text))
+    words = tuple(tokens(normalise(text)))
+    return Reading(*bag(keys_of(words, ORDERS), BUCKETS), words)
 
 
 def bagged(readings: Sequence[Reading]) -> dict[str, Tensor]:
@@ -137,9 +138,9 @@ class TextNet(Members):
 
     sharpness: Tensor
 
-    def __init__(self, dropout: float = 0.0) -> None:
+    def __init__(self, dropout: float = 0.0, sharpness: float = 1.0) -> None:
         super().__init__([BagMember(dropout), *(reader() for _ in range(READERS))])
-        self.register_buffer("sharpness", torch.ones(()))
+        self.register_buffer("sharpness", torch.tensor(sharpness))
 
     def forward(
         self, ids: Tensor, counts: Tensor, offsets: Tensor, pieces: Tensor, words: Tensor, lengths: Tensor

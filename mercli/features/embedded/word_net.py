@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mercli.features.embedded.registers import corrected
-from mercli.features.hashing import Orders, keys, normalise, tokens
+from mercli.features.hashing import Orders, keys_of
 
 BUCKETS = 14_000
 PIECES = 24
@@ -28,15 +28,10 @@ _HIDDEN = 0.2
 _NONE = -1
 
 
-def words_of(text: str) -> tuple[str, ...]:
-    """Return the words and runs of punctuation of a text, normalised."""
-    return tuple(tokens(normalise(text)))
-
-
 @lru_cache(maxsize=2**16)
 def pieces(word: str) -> NDArray[np.int64]:
-    """Return the buckets of a word's pieces (24,), -1 where there are fewer."""
-    found = (keys(word, _ORDERS) % np.uint64(BUCKETS)).astype(np.int64)[:PIECES]
+    """Return the buckets of a word's pieces (24,), -1 where there are fewer; of the empty word there are none."""
+    found = (keys_of([word] if word else [], _ORDERS) % np.uint64(BUCKETS)).astype(np.int64)[:PIECES]
     return np.pad(found, (0, PIECES - len(found)), constant_values=_NONE)
 
 

@@ -57,13 +57,12 @@ def _fitted(task: Task, folder: Path, resume: bool) -> nn.Module:
 
     Where the training itself goes on, what had settled after an earlier one is of no use.
     """
-    from mercli.tuning.embedded.data import Settling
     from mercli.tuning.embedded.trainer import train
     from mercli.tuning.saved import last_whole
 
     network, before = task.network(), last_whole(folder) if resume else None
     network.load_state_dict(train(task, folder, resume=resume).average.state)
-    calm = task.settled() if isinstance(task, Settling) else None
+    calm = task.settled()
     if calm is not None:
         same = before is not None and before == last_whole(folder)
         state = train(calm, folder / "settling", start=network.state_dict(), resume=same).average.state
@@ -161,14 +160,14 @@ def _text(config: RefitConfig, recipe: Any) -> Path:
     dev = {name: part for name, part in texts.unseen.items() if not name.endswith("/test")}
     found = readings([*texts.train, *(sentence for part in texts.unseen.values() for sentence in part)])
     task = TextTask(recipe, texts.train, dev, found)
-    network = _sharpened(_together(TextNet(), task, config.folder / "fold-0", config.resume), recipe)
+    network = _together(TextNet(sharpness=recipe.sharpness), task, config.folder / "fold-0", config.resume)
     logits, unseen = [], []
     for number in range(recipe.folds):
         held = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) == number]
         kept = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) != number]
         part = TextTask(recipe, kept, {}, found)
         folder = config.folder / f"fold-{number + 1}"
-        fitted = _sharpened(_together(TextNet(), part, folder, config.resume), recipe)
+        fitted = _together(TextNet(sharpness=recipe.sharpness), part, folder, config.resume)
         logits.append(text_logits(fitted, [found[sentence.id] for sentence in held]))
         unseen += held
     card = {
@@ -186,14 +185,6 @@ def _text(config: RefitConfig, recipe: Any) -> Path:
         card["temperature_from"] = f"logits of {' and '.join(CALIBRATING)} train by networks that never read them"
     card["figures"] = _text_figures(network, task, texts.unseen)
     return write(config.folder, "text", network.state_dict(), card)
-
-
-def _sharpened(network: nn.Module, recipe: Any) -> nn.Module:
-    import torch
-
-    with torch.no_grad():
-        network.get_buffer("sharpness").fill_(recipe.sharpness)
-    return _stored(network)
 
 
 def _text_figures(network: nn.Module, task: Any, parts: Mapping[str, Any]) -> dict[str, Any]:

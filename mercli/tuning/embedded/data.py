@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -63,13 +63,8 @@ class Task(Protocol):
         """Return figures on the dev part for a network in eval mode."""
         ...
 
-
-@runtime_checkable
-class Settling(Protocol):
-    """A training after which the network settles."""
-
     def settled(self) -> Task | None:
-        """Return the training in which it does, ``None`` where the recipe has none."""
+        """Return the training in which the network settles afterwards, ``None`` where there is none."""
         ...
 
 

@@ -17,7 +17,7 @@ from mercli.features.embedded.audio_net import CORPORA
 from mercli.features.embedded.spectrogram import RATE, VIEWS, log_mel, stacked, voiced
 from mercli.labels import canonical
 from mercli.tuning.embedded.augment import mixed, pairing
-from mercli.tuning.embedded.data import CLASSES, Batch
+from mercli.tuning.embedded.data import CLASSES, Batch, Task
 from mercli.tuning.embedded.evaluate import recalls
 from mercli.tuning.embedded.recipes import AudioRecipe
 
@@ -148,6 +148,10 @@ class SpeechTask:
     def _register_loss(self, corpora: Tensor, embedding: Tensor) -> Tensor:
         told = embedding[:, -len(CORPORA) :]
         return -self.recipe.register * (corpora.to(told.device) * told).sum(1).mean()
+
+    def settled(self) -> Task | None:
+        """Return no further training."""
+        return None
 
     def figures(self, scored: Callable[[list[Utterance]], Tensor]) -> dict[str, float]:
         """Return each corpus's UAR over the held-out speakers, with a uniform prior, of the logits ``scored`` gives."""

@@ -77,6 +77,10 @@ class SentenceTask:
         loss = F.nll_loss(told, corpus.to(told.device), self.rarity.to(told.device), reduction="sum")
         return self.recipe.register * loss / len(corpus)
 
+    def settled(self) -> Task | None:
+        """Return no further training."""
+        return None
+
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """Return, per part, UAR with a uniform prior and accuracy with the prior of the corpus's training part."""
         figures = {}

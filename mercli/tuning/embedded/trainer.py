@@ -21,7 +21,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from mercli.log import logger
 from mercli.tuning.embedded.data import Task
 from mercli.tuning.embedded.recipes import Recipe
-from mercli.tuning.saved import last_whole
+from mercli.tuning.saved import last_whole, tell
 
 _AVERAGE = "average.safetensors"
 
@@ -109,9 +109,7 @@ class Watch(TrainerCallback):
         losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
         line = {"epoch": epoch, **figures, "loss": losses[-1] if losses else None}
         line["seconds"] = round(time.perf_counter() - self.start, 1)
-        held = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
-        kept = [row for row in held if json.loads(row)["epoch"] < epoch]  # those after a checkpoint come again
-        self.path.write_text("".join(row + "\n" for row in [*kept, json.dumps(line)]), encoding="utf-8")
+        tell(self.path, line)
         logger.info("%s: %s", "/".join(self.path.parent.parts[-2:]), json.dumps(line))
 
 
