@@ -16,7 +16,7 @@ from mercli.types import Streams, Transcript, Word
 torch = pytest.importorskip("torch")
 
 from mercli.features.embedded.text import DIM, embedded_text  # noqa: E402
-from mercli.features.embedded.text_net import CORPORA, READERS, TextNet, bagged, reading, stacked  # noqa: E402
+from mercli.features.embedded.text_net import CORPORA, READERS, SPEECH, TextNet, bagged, reading, stacked  # noqa: E402
 from mercli.features.embedded.weights import ASSETS  # noqa: E402
 from mercli.tuning.embedded.export import write  # noqa: E402
 
@@ -96,7 +96,7 @@ def test_what_n_grams_say_is_shared_scores_and_corrections_by_register():
         weights = (1 + np.log(found.counts)) * network.idf.numpy()[found.ids]
         table = network.table.weight.numpy()[found.ids]
         sums = (weights / np.linalg.norm(weights)) @ table + network.bias.numpy()
-    experts, register = 0.9 * sums[7:42].reshape(5, 7), np.exp(sums[42:] - sums[42:].max())
+    experts, register = 1.5 * sums[7:42].reshape(5, 7), np.exp(sums[42:] - sums[42:].max())
     np.testing.assert_allclose(logits[0], sums[:7] + register / register.sum() @ experts, atol=1e-4)
     np.testing.assert_allclose(embedding[0, :35], experts.ravel(), atol=1e-4)
     assert embedding[0, 35:].exp().sum() == pytest.approx(1, abs=1e-5)
@@ -115,6 +115,23 @@ def test_members_are_averaged_then_sharpened_and_stand_side_by_side():
     assert len(alone) == 1 + READERS
     torch.testing.assert_close(logits, 1.7 * sum(one for one, _ in alone) / len(alone))
     torch.testing.assert_close(embedding, torch.cat([part for _, part in alone], 1))
+
+
+def test_where_speech_is_expected_its_corrections_count_more_by_the_odds_given():
+    given = stacked([reading("well, that was unexpected"), reading("")])
+    neutral, spoken = filled(), TextNet(spoken=2.0).eval()
+    spoken.load_state_dict({**neutral.state_dict(), "expected": spoken.expected})
+    with torch.inference_mode():
+        (before, rows), (after, raised) = neutral(**given), spoken(**given)
+    for start in range(0, rows.shape[1], 40):
+        experts, told = rows[:, start : start + 35], rows[:, start + 35 : start + 40]
+        odds = told.exp() * torch.tensor([np.exp(2.0) if corpus in SPEECH else 1.0 for corpus in CORPORA])
+        expected = odds / odds.sum(1, keepdim=True)
+        torch.testing.assert_close(raised[:, start + 35 : start + 40].exp(), expected.float(), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(raised[:, start : start + 35], experts)
+        moved = ((expected - told.exp())[:, :, None] * experts.unflatten(1, (5, 7))).sum(1)
+        before = before + moved.float() / (1 + READERS)
+    torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
 
 
 def test_a_file_that_is_no_text_network_is_refused(tmp_path):

@@ -20,7 +20,7 @@ DIM = 7 + 120
 @plugin(
     "encoders",
     "embedded-text",
-    version="2",
+    version="3",
     modality="text",
     dim=DIM,
     trained_on=(

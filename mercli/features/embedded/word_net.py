@@ -66,8 +66,13 @@ class WordMember(nn.Module):
         self.scores = [classes, corpora * classes, corpora]
         self.classify = nn.Linear(2 * states, sum(self.scores))
 
-    def forward(self, pieces: Tensor, words: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, 7) and an embedding (B, 40) of ``spelled`` texts; in training whole words are hidden."""
+    def forward(
+        self, pieces: Tensor, words: Tensor, lengths: Tensor, expected: Tensor | float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits (B, 7) and an embedding (B, 40) of ``spelled`` texts; in training whole words are hidden.
+
+        ``expected`` (C,) adds to registers' log-odds.
+        """
         vectors = self.dropout(self._vectors(pieces)[words])
         if self.training:
             vectors = vectors * (torch.rand(words.shape, device=words.device) >= _HIDDEN)[..., None]
@@ -78,7 +83,7 @@ class WordMember(nn.Module):
         mean = (weights[..., None] * states).sum(1)
         most = (states * real[..., None]).amax(1)  # none is below 0
         shared, experts, register = self.classify(self.dropout(torch.cat((mean, most), 1))).split(self.scores, 1)
-        logits, told = corrected(shared, experts, register)
+        logits, told = corrected(shared, experts, register + expected)
         return logits, torch.cat((experts, told), 1)
 
     def _vectors(self, pieces: Tensor) -> Tensor:

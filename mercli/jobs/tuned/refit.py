@@ -160,14 +160,15 @@ def _text(config: RefitConfig, recipe: Any) -> Path:
     dev = {name: part for name, part in texts.unseen.items() if not name.endswith("/test")}
     found = readings([*texts.train, *(sentence for part in texts.unseen.values() for sentence in part)])
     task = TextTask(recipe, texts.train, dev, found)
-    network = _together(TextNet(sharpness=recipe.sharpness), task, config.folder / "fold-0", config.resume)
+    settings = {"sharpness": recipe.sharpness, "spoken": recipe.spoken}
+    network = _together(TextNet(**settings), task, config.folder / "fold-0", config.resume)
     logits, unseen = [], []
     for number in range(recipe.folds):
         held = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) == number]
         kept = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) != number]
         part = TextTask(recipe, kept, {}, found)
         folder = config.folder / f"fold-{number + 1}"
-        fitted = _together(TextNet(sharpness=recipe.sharpness), part, folder, config.resume)
+        fitted = _together(TextNet(**settings), part, folder, config.resume)
         logits.append(text_logits(fitted, [found[sentence.id] for sentence in held]))
         unseen += held
     card = {
