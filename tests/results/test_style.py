@@ -1,4 +1,4 @@
-"""Names in pictures: long ones are shortened where they stand, and legends have as many columns as find room."""
+"""Pictures: long names are shortened where they stand, legends find room, the same things are the same bytes."""
 
 from __future__ import annotations
 
@@ -50,3 +50,25 @@ def test_a_projection_has_no_empty_panel(count):
     texts = drawn(projected.picture(panels, groups, "run")["svg"])
     assert sum(text.startswith("panel") for text in texts) == count
     assert {"up", "down"} <= set(texts)
+
+
+def test_the_last_digits_of_where_axes_stand_change_no_byte():
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    made = []
+    for nudge in (0.0, 3e-16, -2e-15):
+        figure = Figure((4.0, 3.0), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0.1, 0.7], [0.2, 0.3])
+        engine = figure.get_layout_engine()
+        solve = engine.execute
+
+        def execute(figure, axes=axes, solve=solve, nudge=nudge):
+            solve(figure)
+            axes._set_position([edge + nudge for edge in axes.get_position(original=True).bounds])
+
+        engine.execute = execute
+        with rc_context(style.STYLE):
+            made.append(tuple(style.render(figure).values()))
+    assert len(set(made)) == 1
