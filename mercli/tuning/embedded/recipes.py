@@ -113,7 +113,7 @@ class TextRecipe(Recipe):
     regularisation leaves too even, and ``spoken`` adds to the log-odds of registers of speech (2: 7 to 1), for what is
     read then is transcribed; ``folds`` networks, each without some training dialogues, give calibration.
     A sparse table takes Adagrad (Duchi et al. 2011), which rare n-grams suit, and no clipping. What begins with
-    ``word`` is of the members that read words, which take AdamW, clipping and averaging of their own (``reading``).
+    ``word`` is of the members that read words, which take AdamW (``reading``).
     """
 
     epochs: int = 4
@@ -136,6 +136,9 @@ class TextRecipe(Recipe):
     word_batch: int = 128
     word_lr: float = 2e-3
     word_smoothing: float = 0.05
+    word_weight_decay: float = 0.01
+    word_ema: float = 0.998
+    word_clip: float = 5.0
 
     def reading(self) -> Self:
         """Return how a member that reads words is trained."""
@@ -145,10 +148,10 @@ class TextRecipe(Recipe):
             batch=self.word_batch,
             lr=self.word_lr,
             smoothing=self.word_smoothing,
-            weight_decay=0.01,
-            ema=0.998,
+            weight_decay=self.word_weight_decay,
+            ema=self.word_ema,
             optimizer="adamw",
-            clip=5.0,
+            clip=self.word_clip,
         )
 
 
