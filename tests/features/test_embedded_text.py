@@ -96,7 +96,7 @@ def test_what_n_grams_say_is_shared_scores_and_corrections_by_register():
         weights = (1 + np.log(found.counts)) * network.idf.numpy()[found.ids]
         table = network.table.weight.numpy()[found.ids]
         sums = (weights / np.linalg.norm(weights)) @ table + network.bias.numpy()
-    experts, register = 1.5 * sums[7:42].reshape(5, 7), np.exp(sums[42:] - sums[42:].max())
+    experts, register = 0.6 * sums[7:42].reshape(5, 7), np.exp(sums[42:] - sums[42:].max())
     np.testing.assert_allclose(logits[0], sums[:7] + register / register.sum() @ experts, atol=1e-4)
     np.testing.assert_allclose(embedding[0, :35], experts.ravel(), atol=1e-4)
     assert embedding[0, 35:].exp().sum() == pytest.approx(1, abs=1e-5)
@@ -106,32 +106,51 @@ def test_what_n_grams_say_is_shared_scores_and_corrections_by_register():
 def test_members_are_averaged_then_sharpened_and_stand_side_by_side():
     network = filled()
     network.sharpness.fill_(1.7)
+    network.trust.fill_(3.0)
     given = stacked([reading("that is not good at all"), reading("")])
     bag = {name: given[name] for name in ("ids", "counts", "offsets")}
     words = {name: given[name] for name in ("pieces", "words", "lengths")}
     with torch.inference_mode():
         logits, embedding = network(**given)
-        alone = [network.members[0](**bag), *(member(**words) for member in network.members[1:])]
+        alone = [network.members[0](**bag, trust=3.0), *(member(**words) for member in network.members[1:])]
     assert len(alone) == 1 + READERS
     torch.testing.assert_close(logits, 1.7 * sum(one for one, _ in alone) / len(alone))
     torch.testing.assert_close(embedding, torch.cat([part for _, part in alone], 1))
 
 
-def test_where_speech_is_expected_its_corrections_count_more_by_the_odds_given():
-    given = stacked([reading("well, that was unexpected"), reading("")])
-    neutral, spoken = filled(), TextNet(spoken=2.0).eval()
-    spoken.load_state_dict({**neutral.state_dict(), "expected": spoken.expected})
+def test_corrections_by_n_grams_count_as_much_as_they_are_trusted():
+    member = filled().members[0]
+    given = bagged([reading("well, that was unexpected")])
     with torch.inference_mode():
-        (before, rows), (after, raised) = neutral(**given), spoken(**given)
-    for start in range(0, rows.shape[1], 40):
-        experts, told = rows[:, start : start + 35], rows[:, start + 35 : start + 40]
-        odds = told.exp() * torch.tensor([np.exp(2.0) if corpus in SPEECH else 1.0 for corpus in CORPORA])
-        expected = odds / odds.sum(1, keepdim=True)
-        torch.testing.assert_close(raised[:, start + 35 : start + 40].exp(), expected.float(), atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(raised[:, start : start + 35], experts)
-        moved = ((expected - told.exp())[:, :, None] * experts.unflatten(1, (5, 7))).sum(1)
-        before = before + moved.float() / (1 + READERS)
-    torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
+        (once, plain), (thrice, trusted) = member(**given), member(**given, trust=3.0)
+    register = plain[:, 35:].exp()
+    torch.testing.assert_close(trusted, torch.cat((3 * plain[:, :35], plain[:, 35:]), 1))
+    moved = 2 * (register[:, :, None] * plain[:, :35].unflatten(1, (5, 7))).sum(1)
+    torch.testing.assert_close(thrice, once + moved, atol=1e-4, rtol=1e-4)
+
+
+def test_where_speech_is_expected_its_registers_have_that_much_higher_log_odds():
+    given = stacked([reading("well, that was unexpected"), reading("")])
+    as_trained, used = filled(), TextNet(spoken=2)
+    used.load_state_dict({**as_trained.state_dict(), "expected": used.expected})
+    with torch.inference_mode():
+        (logits, before), (moved, after) = as_trained(**given), used.eval()(**given)
+    raised = torch.tensor([np.exp(2.0) if corpus in SPEECH else 1.0 for corpus in CORPORA]).float()
+    for start in range(0, before.shape[1], 40):
+        corrections, told = before[:, start : start + 35], before[:, start + 35 : start + 40].exp()
+        wanted = told * raised / (told * raised).sum(1, keepdim=True)
+        torch.testing.assert_close(after[:, start + 35 : start + 40].exp(), wanted, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(after[:, start : start + 35], corrections)
+        change = ((wanted - told)[:, :, None] * corrections.unflatten(1, (5, 7))).sum(1)
+        logits = logits + change / (1 + READERS)
+    torch.testing.assert_close(moved, logits, atol=1e-4, rtol=1e-4)
+
+
+def test_weights_that_another_version_trained_are_refused_by_what_they_lack(tmp_path):
+    state = {key: value for key, value in filled().state_dict().items() if key != "expected"}
+    older = write(tmp_path, "text", state, {"trained_on": []})
+    with pytest.raises(DataError, match="it lacks 'expected'; what another version of mer trained"):
+        embedded_text(weights=str(older))
 
 
 def test_a_file_that_is_no_text_network_is_refused(tmp_path):
@@ -147,6 +166,9 @@ def test_the_shipped_encoder_is_what_its_card_says():
     assert tuple(encoder.trained_on) == tuple(spec.facts["trained_on"])
     assert encoder.dim == spec.facts["dim"]
     assert card["classes"] == list(CANONICAL.names)
+    for setting in ("sharpness", "trust"):
+        assert float(encoder.network.get_buffer(setting)) == pytest.approx(card["recipe"][setting], rel=1e-3)
+    assert float(encoder.network.expected.max()) == card["recipe"]["spoken"]
     assert set(card["log_prior"]) == set(CORPORA)
     for prior in card["log_prior"].values():
         assert np.exp(prior).sum() == pytest.approx(1, abs=1e-3)

@@ -17,7 +17,7 @@ from mercli.features.embedded.text_net import CORPORA, reading  # noqa: E402
 from mercli.jobs.tuned.refit import RefitConfig, refit  # noqa: E402
 from mercli.labels import CANONICAL  # noqa: E402
 from mercli.tuning.embedded.recipes import TextRecipe  # noqa: E402
-from mercli.tuning.embedded.text_data import SOURCES, fold_of, read_texts, readings  # noqa: E402
+from mercli.tuning.embedded.text_data import SOURCES, fold_of, read_texts, readings, unread  # noqa: E402
 from mercli.tuning.embedded.texts import LONGEST, BagTask, TextTask, WordTask, inverse_frequency  # noqa: E402
 from mercli.tuning.embedded.trainer import train  # noqa: E402
 from mercli.types import Streams, Transcript  # noqa: E402
@@ -31,13 +31,17 @@ SPELLING = {
 }
 SAID = ("such a wonderful day number {}", "i miss her so much {}", "the table number {} is here")
 COPY = "we were on a break you know"
+SHARED = "he said it in two corpora"
 
 
 def made(root, corpus: str, part: str, count: int) -> None:
     source = SOURCES[corpus]
     rows = [
-        {source.text: SAID[i % 3].format(f"{part}{i}"), source.label: SPELLING[corpus][i % 3]} for i in range(count)
+        {source.text: SAID[i % 3].format(f"{corpus}{part}{i}"), source.label: SPELLING[corpus][i % 3]}
+        for i in range(count)
     ]
+    if part == "train":
+        rows.append({source.text: SHARED, source.label: SPELLING[corpus][1]})
     rows.append({source.text: COPY, source.label: SPELLING[corpus][0]})
     for number, row in enumerate(rows):
         row |= dict.fromkeys(source.group, str(number // 2))
@@ -72,6 +76,14 @@ def test_sentences_of_unseen_parts_and_unclear_labels_leave_the_training(root):
     assert texts.left_out["emocontext"]["no single class"] == 8
     assert set(texts.unseen) == {f"{c}/{p}" for c, s in SOURCES.items() for p in s.parts if p != "train"}
     assert all("/train/" in sentence.id for sentence in texts.train)
+
+
+def test_what_was_read_leaves_its_copies_and_common_phrases_stay(root):
+    one = read_texts(root).train[0]
+    texts = {"Oh, he SAID it in two... corpora!": False, "he said so": True, "he said it in two corpora or more": True}
+    read = [dataclasses.replace(one, text=text) for text in ("oh he said it in two corpora", "he said so")]
+    for text, stays in texts.items():
+        assert bool(unread([dataclasses.replace(one, text=text)], read)) == stays, text
 
 
 def test_calm_of_emorynlp_is_neutral_and_classes_are_canonical(root):
@@ -164,11 +176,19 @@ def test_training_learns_and_a_killed_one_goes_on_to_the_same_bits(root, tmp_pat
 
 
 def test_finetune_writes_weights_card_and_out_of_fold_logits(root, tmp_path):
-    options = {"epochs": 2, "batch": 16, "folds": 2, "word_epochs": 1, "word_batch": 16}
+    settings = {"sharpness": 1.5, "trust": 2.5, "spoken": 1.25}
+    options = {"epochs": 2, "batch": 16, "folds": 2, "word_epochs": 1, "word_batch": 16, **settings}
     path = refit(RefitConfig("text", root, tmp_path, options))
     card = json.loads(path.with_suffix(".json").read_text())
     saved = np.load(tmp_path / "text-logits.npz")
-    assert len(saved["ids"]) == len(set(saved["ids"])) == card["sentences"]["meld"] + card["sentences"]["goemotions"]
+    shared = [sentence for sentence in read_texts(root).train if sentence.text == SHARED]
+    assert (
+        len({fold_of(sentence, 2) for sentence in shared}) == 2
+    )  # each fold's network has read them in another corpus
+    whole = {s.id for s in read_texts(root).train if s.corpus in ("meld", "goemotions")}
+    assert sorted(saved["ids"]) == sorted(whole - {sentence.id for sentence in shared})
+    network = embedded_text(weights=str(path)).network
+    assert (float(network.sharpness), float(network.trust), float(network.expected.max())) == (1.5, 2.5, 1.25)
     assert card["left_out"]["meld"]["verbatim in a dev or test part"] == 1
     assert {"meld/test weighted F1, prior of train", "goemotions/dev UAR, uniform prior"} <= set(card["figures"])
     feature = embedded_text(weights=str(path)).encode([Streams(transcript=Transcript("such a wonderful day", "x"))])[0]

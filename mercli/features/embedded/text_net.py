@@ -31,9 +31,8 @@ CORPORA = ("meld", "goemotions", "emorynlp", "dailydialog", "emocontext")
 EXPERTS = len(CORPORA) * CLASSES
 EMBEDDING = EXPERTS + len(CORPORA)
 RESIDUAL = 0.6  # a correction learns at 0.36 of the shared scores' pace: it has a fifth of the sentences
-TRUST = 2.5  # how much more corrections count once trained: registers told from a few words are told too weakly
 SPEECH = ("meld", "emorynlp")
-"""Corpora of what people say aloud; the others were written."""
+"""Corpora of what is said aloud, both by the actors of one sitcom; the others were written."""
 
 
 class Reading(NamedTuple):
@@ -80,18 +79,24 @@ class BagMember(nn.Module):
         self.dropout = dropout
 
     def forward(
-        self, ids: Tensor, counts: Tensor, offsets: Tensor, expected: Tensor | float = 0.0
+        self,
+        ids: Tensor,
+        counts: Tensor,
+        offsets: Tensor,
+        expected: Tensor | float = 0.0,
+        trust: Tensor | float = 1.0,
     ) -> tuple[Tensor, Tensor]:
-        """Return uniform-prior logits (B, 7) and an embedding (B, 40); ``expected`` (5,) adds to registers' log-odds.
+        """Return uniform-prior logits (B, 7) and an embedding (B, 40).
 
-        The embedding holds each corpus's correction (5 x 7) and the log-probability of each register (5).
+        The embedding holds each corpus's correction (5 x 7), multiplied by ``trust``, and the log-probability of each
+        register (5), to whose log-odds ``expected`` (5,) is added.
         """
         weights = F.dropout(self._weights(ids, counts, offsets), self.dropout, self.training)
-        return self._mixed(self.table(ids, offsets, per_sample_weights=weights) + self.bias, expected)
+        return self._mixed(self.table(ids, offsets, per_sample_weights=weights) + self.bias, expected, trust)
 
-    def _mixed(self, sums: Tensor, expected: Tensor | float) -> tuple[Tensor, Tensor]:
+    def _mixed(self, sums: Tensor, expected: Tensor | float, trust: Tensor | float) -> tuple[Tensor, Tensor]:
         shared, experts, register = sums.split([CLASSES, EXPERTS, len(CORPORA)], 1)
-        experts = experts * (RESIDUAL if self.training else RESIDUAL * TRUST)
+        experts = experts * (RESIDUAL * trust)
         logits, told = corrected(shared, experts, register + expected)
         return logits, torch.cat((experts, told), 1)
 
@@ -121,7 +126,12 @@ class BagGraph(BagMember):
         self.scale: Tensor
 
     def forward(
-        self, ids: Tensor, counts: Tensor, offsets: Tensor, expected: Tensor | float = 0.0
+        self,
+        ids: Tensor,
+        counts: Tensor,
+        offsets: Tensor,
+        expected: Tensor | float = 0.0,
+        trust: Tensor | float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Return what ``BagMember`` does; a text's sums are a product with which n-grams (N,) are its own (B, N)."""
         place = torch.arange(ids.shape[0])
@@ -131,7 +141,7 @@ class BagGraph(BagMember):
         weights = (1 + counts.log()) * self.idf[ids]
         lengths = (own @ weights.square()[:, None]).sqrt().clamp_min(1e-6)
         rows = self.rows[ids].float() * self.scale[ids][:, None]
-        return self._mixed(own @ (rows * weights[:, None]) / lengths + self.bias, expected)
+        return self._mixed(own @ (rows * weights[:, None]) / lengths + self.bias, expected, trust)
 
 
 def reader() -> WordMember:
@@ -140,19 +150,22 @@ def reader() -> WordMember:
 
 
 class TextNet(Members):
-    """A ``BagMember`` and ``WordMember``s; ``sharpness`` multiplies the mean of their logits.
+    """A ``BagMember`` and ``WordMember``s, and three settings that are made when these are trained.
 
-    ``spoken`` is by how much the log-odds of registers of speech are higher where texts are transcripts, as they are
-    in use, than where most were written, as in training.
+    ``sharpness`` multiplies the mean of their logits; ``trust`` the corrections by n-grams, as few words tell registers
+    too weakly; ``spoken`` is added to the log-odds of registers of speech, as a clip's text is what was said and most
+    of what members learn from was written.
     """
 
     sharpness: Tensor
+    trust: Tensor
     expected: Tensor
 
-    def __init__(self, dropout: float = 0.0, sharpness: float = 1.0, spoken: float = 0.0) -> None:
+    def __init__(self, dropout: float = 0.0, sharpness: float = 1.0, trust: float = 1.0, spoken: float = 0.0) -> None:
         super().__init__([BagMember(dropout), *(reader() for _ in range(READERS))])
-        self.register_buffer("sharpness", torch.tensor(sharpness))
-        self.register_buffer("expected", torch.tensor([spoken * (corpus in SPEECH) for corpus in CORPORA]))
+        self.register_buffer("sharpness", torch.tensor(float(sharpness)))
+        self.register_buffer("trust", torch.tensor(float(trust)))
+        self.register_buffer("expected", torch.tensor([float(spoken) * (corpus in SPEECH) for corpus in CORPORA]))
 
     def forward(
         self, ids: Tensor, counts: Tensor, offsets: Tensor, pieces: Tensor, words: Tensor, lengths: Tensor
@@ -162,7 +175,7 @@ class TextNet(Members):
         The embedding holds, for each member, each corpus's correction (5 x 7) and the log-probability of each register.
         """
         bag, *readers = self.members
-        answers = [bag(ids, counts, offsets, self.expected)]
+        answers = [bag(ids, counts, offsets, self.expected, self.trust)]
         answers += [reader(pieces, words, lengths, self.expected) for reader in readers]
         logits, embedding = pooled(answers)
         return logits * self.sharpness, embedding

@@ -63,6 +63,10 @@ def fill(network: Network, weights: Weights) -> Network:
         raise DataError(f"'{weights.path}' does not fit {type(network).__name__}: {reason}") from fault
     absent = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
     if absent or result.unexpected_keys:
-        wrong = ", ".join([*absent, *result.unexpected_keys][:3])
-        raise DataError(f"'{weights.path}' does not fit {type(network).__name__}: {wrong}")
+        wrong = [*(f"lacks '{key}'" for key in absent), *(f"has '{key}'" for key in result.unexpected_keys)]
+        raise DataError(
+            f"'{weights.path}' does not fit {type(network).__name__}: it {', '.join(wrong[:3])}; what another version of "
+            "mer trained has to be trained again",
+            "mer finetune --help",
+        )
     return network.eval().requires_grad_(False)

@@ -153,19 +153,19 @@ def _text(config: RefitConfig, recipe: Any) -> Path:
     from mercli.features.embedded.text_net import CORPORA, TextNet
     from mercli.tuning.embedded.evaluate import temperature
     from mercli.tuning.embedded.export import write
-    from mercli.tuning.embedded.text_data import count_by_corpus, fold_of, read_texts, readings
+    from mercli.tuning.embedded.text_data import count_by_corpus, fold_of, read_texts, readings, unread
     from mercli.tuning.embedded.texts import TextTask, text_logits
 
     texts = read_texts(config.data_root)
     dev = {name: part for name, part in texts.unseen.items() if not name.endswith("/test")}
     found = readings([*texts.train, *(sentence for part in texts.unseen.values() for sentence in part)])
     task = TextTask(recipe, texts.train, dev, found)
-    settings = {"sharpness": recipe.sharpness, "spoken": recipe.spoken}
+    settings = {"sharpness": recipe.sharpness, "trust": recipe.trust, "spoken": recipe.spoken}
     network = _together(TextNet(**settings), task, config.folder / "fold-0", config.resume)
     logits, unseen = [], []
     for number in range(recipe.folds):
-        held = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) == number]
         kept = [sentence for sentence in texts.train if fold_of(sentence, recipe.folds) != number]
+        held = unread((s for s in texts.train if fold_of(s, recipe.folds) == number), kept)
         part = TextTask(recipe, kept, {}, found)
         folder = config.folder / f"fold-{number + 1}"
         fitted = _together(TextNet(**settings), part, folder, config.resume)

@@ -109,9 +109,8 @@ class AudioRecipe(SettlingRecipe):
 class TextRecipe(Recipe):
     """Text: ``dropout`` is the share of n-grams left out, ``meld`` the weight of MELD's sentences (the others' is 1).
 
-    ``register`` weighs the loss that tells corpora apart; ``sharpness`` multiplies the logits after training, which
-    regularisation leaves too even, and ``spoken`` adds to the log-odds of registers of speech (2: 7 to 1), for what is
-    read then is transcribed; ``folds`` networks, each without some training dialogues, give calibration.
+    ``register`` weighs the loss that tells corpora apart. ``sharpness``, ``trust`` and ``spoken`` are set when members
+    are trained (``TextNet``); ``folds`` networks, each without some training dialogues, give calibration.
     A sparse table takes Adagrad (Duchi et al. 2011), which rare n-grams suit, and no clipping. What begins with
     ``word`` is of the members that read words, which take AdamW (``reading``).
     """
@@ -129,8 +128,9 @@ class TextRecipe(Recipe):
     precision: Literal["auto", "bf16", "fp32"] = "fp32"
     meld: float = 2.0
     register: float = 0.3
-    sharpness: float = 1.8
-    spoken: float = 2.0
+    sharpness: float = 1.6
+    trust: float = 3.5
+    spoken: float = 1.0
     folds: int = 3
     word_epochs: int = 6
     word_batch: int = 128

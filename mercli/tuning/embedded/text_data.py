@@ -6,8 +6,9 @@ import csv
 import gzip
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -92,13 +93,17 @@ def read_texts(root: Path) -> Texts:
                 rows[corpus], left_out[corpus] = kept, {"no single class": unclear}
             else:
                 unseen[f"{corpus}/{part}"] = kept
-    barred = {phrase for part in unseen.values() for phrase in map(_phrase, part) if phrase}
-    train = []
+    train = unread(chain(*rows.values()), chain(*unseen.values()))
+    fresh = count_by_corpus(train)
     for corpus, kept in rows.items():
-        fresh = [sentence for sentence in kept if _phrase(sentence) not in barred]
-        left_out[corpus]["verbatim in a dev or test part"] = len(kept) - len(fresh)
-        train += fresh
+        left_out[corpus]["verbatim in a dev or test part"] = len(kept) - fresh.get(corpus, 0)
     return Texts(train, unseen, left_out)
+
+
+def unread(sentences: Iterable[Sentence], read: Iterable[Sentence]) -> list[Sentence]:
+    """Return the sentences of which no copy, of at least five words, is among those that are ``read``."""
+    known = {phrase for phrase in map(_phrase, read) if phrase}
+    return [sentence for sentence in sentences if _phrase(sentence) not in known]
 
 
 def _part(root: Path, corpus: str, part: str) -> tuple[list[Sentence], int]:
