@@ -42,7 +42,7 @@ def train(config: TrainConfig, resume: Path | None = None) -> fusion.Trained | N
     body = _body(config, data, own)
     run = processes.run_of(state, lambda: resume or _run(config))
     clock = costing.Clock()
-    with log.to_file(run / "log.txt") if state.is_main_process else nullcontext():
+    with log.to_file(run / "log.txt") if state.is_main_process else nullcontext(), processes.beside_others(state):
         if not joining.there(run):
             if state.is_main_process:
                 log.logger.info("continue with: %s", resuming.command_of("train", run))

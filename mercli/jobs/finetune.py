@@ -54,7 +54,7 @@ def finetune(config: FinetuneConfig, resume: Path | None = None) -> Finetuned:
     begun = bodies.begin(config, corpora.scheme.names)
     body = begun.body
     run = processes.run_of(state, lambda: resume or _run(config))
-    with log.to_file(run / "log.txt") if state.is_main_process else nullcontext():
+    with log.to_file(run / "log.txt") if state.is_main_process else nullcontext(), processes.beside_others(state):
         if state.is_main_process:
             reading.keep(config, corpora.held, body.settings)
             if answered is not None:
@@ -69,7 +69,7 @@ def finetune(config: FinetuneConfig, resume: Path | None = None) -> Finetuned:
         tuner = _trained(config, body, parts, run / CHECKPOINTS, (device, precision), resume is not None)
         begun.finish()
         found = tuner.answers(parts["test"])
-        folder, card = run / "encoder", card_of(config, corpora, begun, parts, found, tuner, lesson)
+        folder, card = run / "encoder", card_of(tuner.config, corpora, begun, parts, found, tuner, lesson)
         if state.is_main_process:
             write(folder, body, card)
         state.wait_for_everyone()

@@ -37,8 +37,9 @@ class Batches:
     """The batches of one process, as lists of ``Place``; examples of like size stand together.
 
     An epoch is a permutation, or drawn with replacement where classes are ``balanced``. What all processes take at one
-    step is one stretch of that order, so ``world`` processes with ``batch`` examples see what one with ``world *
-    batch`` sees. Too few for a step are taken again; what is left over at the end of an epoch waits for the next.
+    time is one stretch of that order, so ``world`` processes with ``batch`` examples see what one with ``world *
+    batch`` sees. A step has ``accumulate`` batches, so an epoch has as many steps if these are halved and doubled. Too
+    few for a step are taken again; what is left over at the end of an epoch waits for the next.
     """
 
     def __init__(
@@ -50,18 +51,20 @@ class Batches:
         balanced: bool,
         rank: int = 0,
         world: int = 1,
+        accumulate: int = 1,
     ) -> None:
         self.sizes, self.labels = torch.tensor(sizes, dtype=torch.float64), labels
         self.batch, self.seed, self.balanced, self.rank, self.world = batch, seed, balanced, rank, world
+        self.accumulate = accumulate
         self.epoch = 0
 
     @property
     def whole(self) -> int:
-        """How many examples all processes take at a step."""
+        """How many examples all processes take at a time."""
         return self.batch * self.world
 
     def __len__(self) -> int:
-        return max(1, len(self.sizes) // self.whole)
+        return self.accumulate * max(1, len(self.sizes) // (self.whole * self.accumulate))
 
     def __iter__(self) -> Iterator[list[Place]]:
         generator = Generator().manual_seed(self.seed * 100_003 + self.epoch)

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mercli.contracts import Batch, Learner
 from mercli.tuning.network import Tuned
+from mercli.tuning.together import with_memory
 from mercli.types import Feature, Modality, Streams
 
 if TYPE_CHECKING:
@@ -100,4 +101,6 @@ class Joint(Tuned):
         """Return logits (B, K), or the scalar loss."""
         if labels is None:
             return super().forward(owner, **inputs)
-        return self.penalty(self.network["head"], self.body.batch(inputs, labels))
+        with with_memory(labels.device):
+            batch = self.body.batch(inputs, labels)
+        return self.penalty(self.network["head"], batch)

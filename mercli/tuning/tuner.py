@@ -32,6 +32,7 @@ from mercli.tuning.network import Tuned, collated, usable
 from mercli.tuning.parameters import groups
 from mercli.tuning.saved import tell
 from mercli.tuning.scoring import Answers, answers, figures
+from mercli.tuning.together import with_memory
 
 
 @dataclass
@@ -94,8 +95,9 @@ class Tuner(Trainer):
         sizes = [example.size for example in train]
         balanced = config.sampler == "balanced"
         self.batches = Batches(
-            sizes, self.labels, config.batch, config.seed, balanced, arguments.process_index, arguments.world_size
-        )
+            sizes, self.labels, config.batch, config.seed, balanced, arguments.process_index, arguments.world_size,
+            config.accumulate,
+        )  # fmt: skip
         self.remove_callback(PrinterCallback)
         self.add_callback(_Epochs(self.batches, folder / "metrics.jsonl"))
 
@@ -140,7 +142,8 @@ class Tuner(Trainer):
     def penalty(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         """Return the loss of one batch, and the logits where the network gives them, too."""
         labels, soft = inputs.pop("labels"), inputs.pop("soft", None)
-        logits = model(**inputs)
+        with with_memory(labels.device):
+            logits = model(**inputs)
         hard = loss(logits, labels, self.config.loss, self.weights.to(logits.device))
         return distilled(hard, logits, soft, self.config.distill), logits
 

@@ -34,6 +34,17 @@ def test_several_processes_see_together_what_one_with_their_batch_sees(count, ba
     assert all(len(step) == batch * world for step in whole)
 
 
+@given(st.integers(1, 200), st.sampled_from([2, 4, 8]), st.integers(1, 3), st.integers(1, 3), st.booleans())
+def test_half_the_batch_accumulated_twice_makes_as_many_steps(count, batch, accumulate, world, balanced):
+    labels = torch.arange(count) % 3
+    steps = {
+        divmod(len(list(Batches([1.0] * count, labels, own, 5, balanced, 0, world, times))), times)
+        for own, times in ((batch, accumulate), (batch // 2, accumulate * 2))
+    }
+    ((_, left),) = steps
+    assert left == 0
+
+
 @given(st.integers(8, 60), st.integers(1, 8))
 def test_an_epoch_takes_each_example_once_at_most_and_epochs_differ(count, batch):
     first, _ = batches(count, batch)

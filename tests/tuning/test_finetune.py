@@ -175,6 +175,7 @@ def test_memory_that_runs_out_halves_the_batch_and_doubles_the_accumulation(made
     monkeypatch.setattr(tuner.Tuner, "compute_loss", small)
     tuned = job.finetune(own)
     assert "batches of 4, accumulated 2 times" in caplog.text
+    assert (tuned.card["recipe"]["batch"], tuned.card["recipe"]["accumulate"]) == (4, 2)
     assert len(losses(tuned.run)) == 1
     assert (tuned.encoder / "model.safetensors").read_bytes() == expected.read_bytes()
 
@@ -301,3 +302,11 @@ def test_what_cannot_be_is_refused_before_a_run_is_made(made, change, said):
 def test_no_tuned_encoder_in_a_folder_is_told(tmp_path):
     with pytest.raises(DataError, match="holds no tuned encoder"):
         tuned_encoders.flags([str(tmp_path)])
+
+
+def test_an_excluded_name_that_no_corpus_has_is_told_with_the_nearest(made, caplog):
+    from mercli.jobs.tuned import examples
+
+    examples.load(config(made, "text", str(made / "bert"), exclude=("afwe", "afew")))
+    (said,) = (record.message for record in caplog.records if record.levelname == "WARNING")
+    assert said == "no corpus is called 'afwe', so nothing is kept out by that name; did you mean 'afew'?"

@@ -65,8 +65,8 @@ def fill(network: Network, weights: Weights) -> Network:
     if absent or result.unexpected_keys:
         wrong = [*(f"lacks '{key}'" for key in absent), *(f"has '{key}'" for key in result.unexpected_keys)]
         raise DataError(
-            f"'{weights.path}' does not fit {type(network).__name__}: it {', '.join(wrong[:3])}; what another version of "
-            "mer trained has to be trained again",
+            f"'{weights.path}' does not fit {type(network).__name__}: it {', '.join(wrong[:3])}; what another "
+            "version of mer trained has to be trained again",
             "mer finetune --help",
         )
     return network.eval().requires_grad_(False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mercli import log
+from mercli import log, registry
 from mercli.config_tune import FinetuneConfig
 from mercli.corpora import audit, manifest
 from mercli.errors import ConfigError, DataError
@@ -72,11 +72,16 @@ def load(config: FinetuneConfig) -> Corpora:
 
 def _excluded(config: FinetuneConfig) -> Iterable[Segment]:
     """Yield the segments of excluded corpora that are prepared here: their texts are nothing to learn from."""
+    here = {path.parent.name for path in Path(config.data).glob("*/corpus.yaml")}
+    readers = {spec.name for spec in registry.specs("corpora")}
     for name in config.exclude:
-        if (Path(config.data) / name / "corpus.yaml").is_file():
+        if name in here:
             yield from manifest.load(Path(config.data), name).segments()
-        else:
+        elif name in readers:
             log.logger.info("%s is not prepared here, so its texts cannot be kept out", name)
+        else:
+            close = registry.near(name, readers | here)
+            log.logger.warning("no corpus is called '%s', so nothing is kept out by that name%s", name, close)
 
 
 def refuse_excluded(config: FinetuneConfig, saw: Iterable[str], who: str, hint: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from mercli.tuning.tuner import Tuner
 
 T = TypeVar("T", bound="Tuner")
+_PARTED = ("gloo", "closed by peer", "reset by peer")
+"""What libraries say of a process that is gone."""
 WAIT = timedelta(days=7)
 """How long processes wait for the one that decodes the corpora."""
 
@@ -40,16 +43,34 @@ def run_of(state: PartialState, make: Callable[[], Path]) -> Path:
     return Path(broadcast_object_list(where)[0])
 
 
+@contextmanager
+def beside_others(state: PartialState) -> Iterator[None]:
+    """Run what several processes do together; raises ``DataError`` where another one ended first.
+
+    What its absence breaks here is no fault of this one.
+    """
+    from torch.distributed import DistError
+
+    try:
+        yield
+    except RuntimeError as fault:
+        parted = isinstance(fault, DistError) or any(said in str(fault) for said in _PARTED)
+        if state.num_processes == 1 or not parted:
+            raise
+        raise DataError("another process of this training ended first; it has said why") from fault
+
+
 def trained(make: Callable[[FinetuneConfig], T], config: FinetuneConfig, folder: Path, resume: bool) -> T:
     """Train to the end; where memory runs out, half the batch is accumulated twice.
 
     ``make`` the trainer of a config, around the same network every time; ``resume``: from the newest whole checkpoint
-    in ``folder``. What is tried again without one begins with the weights that the network came with.
+    in ``folder``. What is tried again without one begins with the weights that the network came with. Raises
+    ``DataError`` where there is no memory for one segment, or where it runs out in one of several processes at a point
+    at which the others wait for it.
     """
-    import torch
-
     from mercli.features.hf_models import quiet
     from mercli.tuning.saved import last_whole
+    from mercli.tuning.together import OUT_OF_MEMORY, NoMemoryError, alone
 
     start: dict[str, Any] | None = None
     while True:
@@ -67,9 +88,13 @@ def trained(make: Callable[[FinetuneConfig], T], config: FinetuneConfig, folder:
                 warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
                 tuner.train(resume_from_checkpoint=last)
             return tuner
-        except (torch.cuda.OutOfMemoryError, MemoryError) as fault:
+        except OUT_OF_MEMORY as fault:
             if config.batch == 1:
                 raise DataError("there is no memory for one segment at a time", tuner.smaller) from fault
+            half = f"--set batch={config.batch // 2} --set accumulate={config.accumulate * 2}"
+            if not (alone() or isinstance(fault, NoMemoryError)):
+                raise DataError("one of several processes has no memory for its gradients", half) from fault
             config = config.model_copy(update={"batch": config.batch // 2, "accumulate": config.accumulate * 2})
-            log.logger.warning("no memory: batches of %d, accumulated %d times", config.batch, config.accumulate)
+            if tuner.is_world_process_zero():
+                log.logger.warning("no memory: batches of %d, accumulated %d times", config.batch, config.accumulate)
             resume = True
