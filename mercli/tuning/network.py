@@ -85,9 +85,10 @@ def collated(body: Body, pieces: Sequence[Sequence[Any]]) -> dict[str, Tensor]:
 
 def checkpointed(network: nn.Module) -> None:
     """Have a network forget what it can compute again (gradient checkpointing); ``ConfigError`` where it cannot."""
-    if not getattr(network, "supports_gradient_checkpointing", False):
+    able = [part for part in (network, *network.children()) if getattr(part, "supports_gradient_checkpointing", False)]
+    if not able:
         raise ConfigError(f"{type(network).__name__} knows no gradient checkpointing", "--set checkpointing=false")
-    network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    able[0].gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
 
 
 def named(encoder: str, modality: str) -> tuple[str, str | None]:

@@ -33,6 +33,10 @@ from mercli.tuning.parameters import groups
 from mercli.tuning.saved import tell
 from mercli.tuning.scoring import Answers, answers, figures
 from mercli.tuning.together import with_memory
+from mercli.tuning.warming import Warming
+
+FULL = 2**20
+"""Bytes left on a disk below which it is full."""
 
 
 @dataclass
@@ -81,12 +85,13 @@ class Tuner(Trainer):
         self.config, self.dev, self.skipped = config, dev, Skipped()
         self.changed = Changed(tuned, train, config, self.skipped)
         arguments = _arguments(config, folder, precision, cpu)
+        optimizer = torch.optim.AdamW(groups(tuned.body, config))
         super().__init__(
             model=tuned,
             args=arguments,
             train_dataset=self.changed,
             eval_dataset=Changed(tuned, dev, config, self.skipped),
-            optimizers=(torch.optim.AdamW(groups(tuned.body, config)), None),
+            optimizers=(optimizer, None),
             callbacks=[EarlyStoppingCallback(config.patience)],
         )
         self.model_accepts_loss_kwargs = False  # else accumulated losses would be summed, not averaged
@@ -100,6 +105,8 @@ class Tuner(Trainer):
         )  # fmt: skip
         self.remove_callback(PrinterCallback)
         self.add_callback(_Epochs(self.batches, folder / "metrics.jsonl"))
+        if config.rates.schedule == "plateau":
+            self.add_callback(Warming(optimizer, config.rates.warmup))
 
     def get_train_dataloader(self) -> DataLoader:
         """Return this process's batches: they are dealt out already, so nothing is left for accelerate to split."""
@@ -184,11 +191,15 @@ class Tuner(Trainer):
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[None]:
+    said, hint = f"checkpoint '{folder}' cannot be written", f"df -h {folder.parent}"
     try:
-        with foreign(f"checkpoint '{folder}' cannot be written", f"df -h {folder.parent}"):
+        with foreign(said, hint):
             yield
-    except MerError:
+    except MerError as fault:
+        free = shutil.disk_usage(folder.parent).free
         shutil.rmtree(folder, ignore_errors=True)
+        if free < FULL:  # torch speaks of positions in a file then
+            raise DataError(f"{said}: no space is left on the disk", hint) from fault
         raise
 
 
