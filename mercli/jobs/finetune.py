@@ -60,6 +60,7 @@ def finetune(config: FinetuneConfig, resume: Path | None = None) -> Finetuned:
             if answered is not None:
                 lessons.keep(run, answered)
         state.wait_for_everyone()
+        corpora = reading.decoded(config, corpora, body.settings)
         parts = reading.examples(config, corpora, body.settings, body.classes)
         lesson = lessons.read(run, config.distill)
         if lesson is not None:

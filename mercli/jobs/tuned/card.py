@@ -57,6 +57,7 @@ def card_of(
         "left_out": {
             "said in another corpus's test split": dict(corpora.left_out),
             "label of no class": dict(corpora.dropped),
+            "could not be read": dict(corpora.unread),
             "could not be read in training": dict(sorted(tuner.skipped.reasons.items())),
         },
         "best": {"epoch": _best_epoch(tuner), "chosen_by": "UAR on dev"},

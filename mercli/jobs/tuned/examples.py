@@ -23,11 +23,15 @@ from mercli.tuning.examples import Example
 from mercli.types import Clip, LabelScheme, Segment, Streams, StreamSettings, Transcript
 
 SPLITS = ("train", "dev", "test")
+UNDECODED = "its clip could not be decoded"
 
 
 @dataclass(frozen=True, eq=False)
 class Corpora:
-    """The corpora of a tuning under one label scheme: their labelled segments, and what of them was left out."""
+    """The corpora of a tuning under one label scheme: their labelled segments, and what of them was left out.
+
+    ``unread`` {corpus: {reason: count}}: segments that have not the modality, or whose clip could not be decoded.
+    """
 
     held: Mapping[str, manifest.Manifest]
     scheme: LabelScheme
@@ -35,6 +39,7 @@ class Corpora:
     labels: Mapping[str, str]
     left_out: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    unread: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def part(self, split: str) -> list[tuple[str, Segment]]:
         """Return corpus and segment of a split."""
@@ -42,7 +47,7 @@ class Corpora:
 
 
 def load(config: FinetuneConfig) -> Corpora:
-    """Return the labelled segments of the corpora, without texts that another one tests or an excluded one has.
+    """Return the labelled segments that have the modality, without texts that another corpus tests or an excluded has.
 
     Raises ``ConfigError`` for a corpus that is both taken and excluded, ``DataError`` where one is not prepared, where
     no label fits, or where a class has no training segment.
@@ -67,7 +72,7 @@ def load(config: FinetuneConfig) -> Corpora:
     left_out = {name: len(own) - len(rows[name]) for name, own in segments.items() if len(rows[name]) < len(own)}
     used = {name: [own[i] for i in rows[name]] for name, own in segments.items()}
     found = Corpora(held, scheme, used, labels, left_out, dropped)
-    return replace(found, scheme=_learnt(found))
+    return _read(config, replace(found, scheme=_learnt(found)), None)
 
 
 def _excluded(config: FinetuneConfig) -> Iterable[Segment]:
@@ -118,34 +123,55 @@ def keep(config: FinetuneConfig, held: Mapping[str, manifest.Manifest], settings
             keeping.keep_for(one, settings, config.face, (config.modality,))
 
 
-def examples(
-    config: FinetuneConfig, corpora: Corpora, settings: StreamSettings, classes: Sequence[str]
-) -> dict[str, list[Example]]:
-    """Return the examples of each split that have the modality; the others are counted in the log.
+def decoded(config: FinetuneConfig, corpora: Corpora, settings: StreamSettings) -> Corpora:
+    """Return the corpora without segments whose streams ``keep`` could not make.
 
-    With ``strict`` one whose streams could not be made raises ``DataError``.
+    Raises ``DataError`` where a class thereby has no training segment, and with ``strict`` for any such segment.
     """
-    made: dict[str, list[Example]] = {}
-    clips = {name: {clip.id: clip for clip in one.clips()} for name, one in corpora.held.items()}
-    for split in SPLITS:
-        made[split] = []
-        lacking: Counter[str] = Counter()
-        for name, segment in corpora.part(split):
-            place = kept.place(corpora.held[name].folder, settings, config.face, (config.modality,))
-            example = _example(config, name, segment, clips[name][segment.clip_id], place)
-            if isinstance(example, str):
-                lacking[example] += 1
-                continue
-            made[split].append(replace(example, label=classes.index(corpora.labels[segment.id])))
-        for reason, count in sorted(lacking.items()):
-            log.logger.warning("%s: %d segments left out: %s", split, count, reason)
-        if config.strict and lacking["its clip could not be decoded"]:
-            raise DataError(f"{lacking['its clip could not be decoded']} segments of {split} could not be decoded")
+    return _read(config, corpora, settings)
+
+
+def _read(config: FinetuneConfig, corpora: Corpora, settings: StreamSettings | None) -> Corpora:
+    """Return the corpora without what cannot be read; streams are looked at where their ``settings`` are told."""
+    unread = {name: Counter(corpora.unread.get(name, {})) for name in corpora.held}
+    segments: dict[str, list[Segment]] = {}
+    for name, own in corpora.segments.items():
+        clips, place = _media(config, corpora.held[name], settings)
+        lacking: Counter[tuple[str, str]] = Counter()
+        segments[name] = []
+        for segment in (segment for segment in own if segment.split in SPLITS):
+            reason = _lacks(config, segment, clips[segment.clip_id], place)
+            if reason is None:
+                segments[name].append(segment)
+            else:
+                unread[name][reason] += 1
+                lacking[str(segment.split), reason] += 1
+        for (split, reason), count in sorted(lacking.items()):
+            log.logger.warning("%s %s: %d segments left out: %s", name, split, count, reason)
+    told = {name: dict(sorted(own.items())) for name, own in unread.items() if own}
+    found = replace(corpora, segments=segments, unread=told)
+    if config.strict and (torn := sum(own.get(UNDECODED, 0) for own in told.values())):
+        raise DataError(f"{torn} segments could not be decoded")
     for split in ("train", "dev"):
-        if not made[split]:
+        if not found.part(split):
             raise DataError(
                 f"no segment of {split} has {config.modality}", f"mer prepare --corpus {config.corpora[0]} ..."
             )
+    return replace(found, scheme=_learnt(found))
+
+
+def examples(
+    config: FinetuneConfig, corpora: Corpora, settings: StreamSettings, classes: Sequence[str]
+) -> dict[str, list[Example]]:
+    """Return the examples of each split, with the class of each by its place in ``classes``."""
+    media = {name: _media(config, one, settings) for name, one in corpora.held.items()}
+    made: dict[str, list[Example]] = {}
+    for split in SPLITS:
+        made[split] = []
+        for name, segment in corpora.part(split):
+            clips, place = media[name]
+            example = _example(config, name, segment, clips[segment.clip_id], place)
+            made[split].append(replace(example, label=classes.index(corpora.labels[segment.id])))
     return made
 
 
@@ -157,32 +183,41 @@ def unlabelled(
 ) -> Iterator[Example]:
     """Yield those segments that have the modality, by corpus, as examples whose label is not asked."""
     for name, own in segments.items():
-        clips = {clip.id: clip for clip in held[name].clips()}
-        place = kept.place(held[name].folder, settings, config.face, (config.modality,))
+        clips, place = _media(config, held[name], settings)
         for segment in own:
-            example = _example(config, name, segment, clips[segment.clip_id], place)
-            if isinstance(example, Example):
-                yield example
+            clip = clips[segment.clip_id]
+            if _lacks(config, segment, clip, place) is None:
+                yield _example(config, name, segment, clip, place)
 
 
-def _example(config: FinetuneConfig, corpus: str, segment: Segment, clip: Clip, place: Path) -> Example | str:
-    """Return a segment as an example without its label, or why it is none."""
+def _media(
+    config: FinetuneConfig, held: manifest.Manifest, settings: StreamSettings | None
+) -> tuple[dict[str, Clip], Path | None]:
+    """Return a corpus's clips by id, and where streams in these settings are stored."""
+    place = kept.place(held.folder, settings, config.face, (config.modality,)) if settings else None
+    return {clip.id: clip for clip in held.clips()}, place
+
+
+def _lacks(config: FinetuneConfig, segment: Segment, clip: Clip, place: Path | None) -> str | None:
+    """Return why a segment cannot be read, the same words for all segments of one fault; streams only in a place."""
     if config.modality in segment.masked:
-        return segment.masked[config.modality]
+        return segment.masked[config.modality].partition(": ")[0]  # what follows is of this clip alone
     if config.modality == "text":
-        if not segment.text:
-            return "no words (mer prepare --transcribe finds some)"
-        words = Transcript(segment.text, segment.text_source or "corpus", segment.words, segment.language)
-        read, size = partial(_said, words), float(len(segment.text))
+        return None if segment.text else "no words (mer prepare --transcribe finds some)"
+    if not (clip.video or (clip.audio if config.modality == "audio" else clip.image)):
+        return f"no {config.modality}"
+    return UNDECODED if place and not kept.there(place, segment, clip) else None
+
+
+def _example(config: FinetuneConfig, corpus: str, segment: Segment, clip: Clip, place: Path | None) -> Example:
+    """Return a segment that can be read as an example without its label."""
+    if config.modality == "text":
+        words = Transcript(segment.text or "", segment.text_source or "corpus", segment.words, segment.language)
+        read, size = partial(_said, words), float(len(words.text))
     else:
-        medium = clip.video or (clip.audio if config.modality == "audio" else clip.image)
-        if medium is None:
-            return f"no {config.modality}"
-        if not kept.there(place, segment, clip):
-            return "its clip could not be decoded"
+        assert place is not None
         read, size = partial(_shown, place, segment, clip), (segment.end or clip.duration or 0.0) - segment.start
-    own = cluster(segment)
-    return Example(segment.id, corpus, 0, f"{corpus}/{own}", size, read)
+    return Example(segment.id, corpus, 0, f"{corpus}/{cluster(segment)}", size, read)
 
 
 def _said(words: Transcript) -> Streams:
