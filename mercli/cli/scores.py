@@ -10,8 +10,6 @@ from mercli.cli.options import say
 from mercli.labels import FIGURES, WORDS
 
 Score = Mapping[str, Any]
-FEW = 5
-"""Clusters below which a percentile bootstrap says little of what others would show."""
 
 
 def kind_of(scores: Iterable[Score]) -> str:
@@ -67,8 +65,10 @@ def show_parts(scores: Mapping[str, Score]) -> None:
 
 def few(scores: Mapping[str, Score]) -> None:
     """Say which intervals are drawn from so few clusters that they are much too narrow, or jump."""
+    from mercli.results.stats import too_few
+
     for name, score in scores.items():
-        if 1 < score["clusters"] < FEW:
+        if too_few(score["clusters"]):
             own = f"only {score['clusters']} speakers, dialogues or clips"
             say(f"{name}: the interval is drawn from {own}, too few to rely on")
 

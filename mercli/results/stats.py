@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 
 TOGETHER = 1 << 21
 """Clusters of all draws that are summed at once: one product of matrices is much faster than many by a vector."""
+FEW = 5
+"""Clusters below which a percentile bootstrap says little of what others would show."""
 Score = Callable[[NDArray[np.float64]], float]
 """A figure of a confusion matrix (K, K): row = target, column = prediction."""
+
+
+def too_few(clusters: int) -> bool:
+    """Tell whether there is an interval over so many clusters, and it is much too narrow, or jumps."""
+    return 1 < clusters < FEW
 
 
 def clustered_interval(
