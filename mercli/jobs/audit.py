@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
@@ -42,11 +42,15 @@ class _Row:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found, the overlaps that each corpus is known for, and whose media were not compared by content."""
+    """What was found, the overlaps that each corpus is known for, and what could not be compared.
+
+    ``unread``: corpora whose media were not compared by content; ``untold`` {corpus: what none of its segments has}.
+    """
 
     findings: list[Finding]
     notes: dict[str, tuple[str, ...]]
     unread: tuple[str, ...] = ()
+    untold: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def leaks(self) -> list[Finding]:
@@ -73,7 +77,17 @@ def audit(data: Path, corpora: Sequence[str], *, hashing: bool = True) -> Audit:
             findings += checks.between(own[one.name], own[other.name])
     known = {(row.corpus, row.clip_id) for row in rows if row.known or hashing}
     unread = tuple(dict.fromkeys(row.corpus for row in rows if (row.corpus, row.clip_id) not in known))
-    return Audit(findings, {one.name: tuple(one.card.get("known") or ()) for one in held}, unread)
+    notes = {one.name: tuple(one.card.get("known") or ()) for one in held}
+    return Audit(findings, notes, unread, {name: _untold(parts) for name, parts in own.items()})
+
+
+def _untold(own: Sequence[Part]) -> tuple[str, ...]:
+    told = {
+        "speaker": any(part.speakers for part in own),
+        "dialogue": any(part.dialogues for part in own),
+        "text": any(part.said for part in own),
+    }
+    return tuple(what for what, there in told.items() if not there)
 
 
 def _inside(held: manifest.Manifest, own: Sequence[Part]) -> Iterator[Finding]:
@@ -122,17 +136,25 @@ def _tell_gone(corpora: Iterable[str]) -> None:
         log.logger.warning("%s: %d media are no longer where they were prepared, so they are not compared", name, count)
 
 
-def refuse_leaks(config: FitConfig | FinetuneConfig) -> None:
-    """Raise ``DataError`` where the corpora of a training leak, unless the config allows it; no medium is read."""
+def shared(finding: Finding) -> str:
+    """Return in words what two parts share."""
+    things = finding.what if finding.what == "media" else f"{finding.what}s"
+    return f"'{finding.left}' and '{finding.right}' share {finding.count} of {finding.of} {things}"
+
+
+def refuse_leaks(config: FitConfig | FinetuneConfig) -> Audit:
+    """Return what the corpora of a training share; no medium is read.
+
+    Raises ``DataError`` where they leak, unless the config allows it.
+    """
     found = audit(Path(config.data), config.corpora, hashing=False)
     closer = f"mer audit --corpora {' '.join(config.corpora)} --data {shlex.quote(config.data)}"
     if found.unread:
         log.logger.info("%s: media are not compared by content here: %s does", ", ".join(found.unread), closer)
     if not found.leaks:
-        return
-    first = found.leaks[0]
-    things = first.what if first.what == "media" else f"{first.what}s"
-    message = f"'{first.left}' and '{first.right}' share {first.count} of {first.of} {things}, which must be apart"
+        return found
+    message = f"{shared(found.leaks[0])}, which must be apart"
     if not config.allow_leak:
         raise DataError(message, f"{closer}; --allow-leak goes on")
     log.logger.warning("%s; trained all the same: no figure of this run is speaker- or clip-independent", message)
+    return found

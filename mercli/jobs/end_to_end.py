@@ -34,7 +34,7 @@ def train(config: TrainConfig, resume: Path | None = None) -> fusion.Trained | N
     device = devices.resolve(config.device)
     precision = devices.precision(config.precision, device)
     state = processes.begun(device)
-    audit.refuse_leaks(config)
+    audited = audit.refuse_leaks(config)
     encoders = encoding.build(config.recipe, config.modalities)
     own = learners.of(config, encoders)
     data = dataset.load(config)
@@ -49,7 +49,8 @@ def train(config: TrainConfig, resume: Path | None = None) -> fusion.Trained | N
                 joining.keep(config, tuple(body.learners), encoders.settings)
             state.wait_for_everyone()
             with devices.many_threads(device):
-                _learn(config, data, body, encoders.settings, run, (device, precision), resume is not None)
+                how = (device, precision)
+                _learn(config, data, body, encoders.settings, run, how, resume is not None, audited)
         state.wait_for_everyone()
         if not state.is_main_process:
             return None
@@ -96,6 +97,7 @@ def _learn(
     run: Path,
     how: tuple[str, str],
     resume: bool,
+    audited: audit.Audit,
 ) -> None:
     """Train on a device in a precision (``how``) and leave what was learned in the run."""
     from mercli.tuning.joint import Joint
@@ -119,4 +121,4 @@ def _learn(
     )
     tested = figures(tuner.answers(parts["test"]), data.scheme.names)
     if tuner.is_world_process_zero():
-        joining.leave(run, config, apart, parts, tuner, tested)
+        joining.leave(run, config, apart, parts, tuner, tested, audited)

@@ -14,7 +14,7 @@ from mercli.engines import devices
 from mercli.errors import ConfigError
 from mercli.jobs import audit
 from mercli.jobs.fits import lessons, resuming
-from mercli.jobs.tuned import bodies, processes, teaching
+from mercli.jobs.tuned import bodies, leaks, processes, teaching
 from mercli.jobs.tuned import examples as reading
 from mercli.jobs.tuned.card import card_of, inherited, write
 
@@ -41,12 +41,12 @@ def finetune(config: FinetuneConfig, resume: Path | None = None) -> Finetuned:
 
     ``resume``: a run that was stopped; it goes on from its newest whole checkpoint. Raises ``ConfigError`` for a start
     or a teacher that has seen an excluded corpus, ``DataError`` for corpora that leak, a class without training
-    segments, a loss that is no number.
+    segments that can be read, a loss that is no number.
     """
     device = devices.resolve(config.device)
     precision = devices.precision(config.precision, device)
     state = processes.begun(device)
-    audit.refuse_leaks(config)
+    audited = audit.refuse_leaks(config)
     corpora = reading.load(config)
     start = f"what '{config.encoder}' begins with"
     reading.refuse_excluded(config, (use["corpus"] for use in inherited(config)), start, "--encoder another")
@@ -70,7 +70,8 @@ def finetune(config: FinetuneConfig, resume: Path | None = None) -> Finetuned:
         tuner = _trained(config, body, parts, run / CHECKPOINTS, (device, precision), resume is not None)
         begun.finish()
         found = tuner.answers(parts["test"])
-        folder, card = run / "encoder", card_of(tuner.config, corpora, begun, parts, found, tuner, lesson)
+        card = leaks.marked(card_of(tuner.config, corpora, begun, parts, found, tuner, lesson), audited)
+        folder = run / "encoder"
         if state.is_main_process:
             write(folder, body, card)
         state.wait_for_everyone()

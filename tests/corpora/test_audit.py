@@ -137,7 +137,9 @@ def test_a_file_that_two_corpora_name_is_a_leak_though_nothing_is_read(tmp_path)
     for hashing in (False, True):
         (leak,) = job.audit(tmp_path / "data", (), hashing=hashing).leaks
         assert (leak.what, leak.count, leak.examples) == ("media", 1, ("one/1.wav = two/linked.wav",))
-    assert job.audit(tmp_path / "data", (), hashing=False).unread == ("one", "two")
+    found = job.audit(tmp_path / "data", (), hashing=False)
+    assert found.unread == ("one", "two")
+    assert found.untold == {"one": ("dialogue", "text"), "two": ("dialogue", "text")}
 
 
 def test_media_that_have_gone_are_told_since_they_cannot_be_compared(mer, tmp_path):

@@ -124,6 +124,7 @@ def test_an_encoder_that_learned_knows_what_it_has_seen_and_is_one_for_extract(r
     card = json.loads((run[0] / "encoders" / "audio" / "card.json").read_text())
     score = json.loads((run[0] / "scores.json").read_text())["meld"]
     assert card["figures"]["meld test"]["uar"]["value"] == pytest.approx(score["uar"], abs=1e-4)
+    assert (card["audit"]["leaks"], card["figures"]["meld test"]["leaks"]) == ([], [])
     assert [row["epoch"] if "epoch" in row else row["number"] for row in read_lines(run[0] / "metrics.jsonl")] == [1, 2]
 
 

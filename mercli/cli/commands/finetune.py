@@ -24,6 +24,7 @@ from mercli.cli.options import (
     out,
     say,
 )
+from mercli.cli.scores import few
 
 Modality = Annotated[
     str | None, typer.Argument(metavar="audio|face|text|bundle", help="What it reads; bundle: pool the shipped three.")
@@ -114,16 +115,23 @@ def _show(made: Any, json: bool) -> None:
     if json:
         show_json(made)
         return
-    rows = []
-    for name, row in made.card["figures"].items():
+    from mercli.jobs.tuned.card import marks
+    from mercli.jobs.tuned.leaks import LEGEND
+
+    rows, figures = [], made.card["figures"]
+    for name, row in figures.items():
         for figure in ("uar", "accuracy", "weighted_f1"):
             low, high = row[figure]["interval"] or (None, None)
             shown = "" if low is None else f"{low:.3f}-{high:.3f}"
-            marked = f"{name}†" if row["seen_by"] else name
-            rows.append([marked, figure, f"{row[figure]['value']:.3f}", shown, str(row["segments"])])
+            rows.append([f"{name}{marks(row)}", figure, f"{row[figure]['value']:.3f}", shown, str(row["segments"])])
     show_table(["data", "figure", "value", "95 % interval", "segments"], rows)
-    if any(row["seen_by"] for row in made.card["figures"].values()):
+    if not rows:
+        say("no segment of a test split could be scored, hence no figure")
+    few(figures)
+    if any(row["seen_by"] for row in figures.values()):
         say("† the weights that it began with, or its teacher, had seen this data: no figure of transfer")
+    if any(row["leaks"] for row in figures.values()):
+        say(LEGEND)
     say(f"use it: mer extract --corpora NAME --encoder {made.encoder}")
 
 

@@ -13,6 +13,7 @@ from mercli.config_tune import FinetuneConfig
 from mercli.jobs.features.tuned import CARD
 from mercli.jobs.fits import dataset, labelling, lessons
 from mercli.jobs.fits.lessons import Lesson
+from mercli.jobs.tuned import leaks
 from mercli.jobs.tuned.bodies import Begun
 from mercli.jobs.tuned.examples import Corpora
 from mercli.results import metrics, stats
@@ -154,11 +155,11 @@ def write(folder: Path, body: Body | Learner, card: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with quiet():
         body.save(folder)
-    write_text(folder / "README.md", _readme(folder, card))
+    write_text(folder / "README.md", _readme(card))
     write_text(folder / CARD, json.dumps(plain(card), indent=2, ensure_ascii=False) + "\n")
 
 
-def _readme(folder: Path, card: Mapping[str, Any]) -> str:
+def _readme(card: Mapping[str, Any]) -> str:
     learnt = "; ".join(f"{row['corpus']} {row['split']}" for row in card["trained_on"])
     lines = [
         f"# {card['modality']} encoder, tuned from {card['base']['model']}",
@@ -171,21 +172,40 @@ def _readme(folder: Path, card: Mapping[str, Any]) -> str:
             else []
         ),
         "",
-        "| data | figure | value | 95 % interval by speaker | segments |",
-        "|---|---|--:|---|--:|",
+        *(_table(card["figures"]) or ["There are no figures: no segment of a test split could be scored."]),
+        "",
+        *leaks.sentences(card["audit"]),
+        "",
+        "Use: `mer extract --corpora NAME --encoder DIR`, where DIR is the path of this folder. Licence: that of the",
+        "base model or of the corpora above, whichever allows less. Not for judging people at work, at school, or in",
+        "clinical or legal matters.",
     ]
-    for place, row in card["figures"].items():
+    return "\n".join(lines) + "\n"
+
+
+def _table(figures: Mapping[str, Any]) -> list[str]:
+    """Return the lines of the table of figures, with what its marks mean; none where there are no figures."""
+    if not figures:
+        return []
+    lines = ["| data | figure | value | 95 % interval by speaker | segments |", "|---|---|--:|---|--:|"]
+    for place, row in figures.items():
         for name in ("uar", "accuracy", "weighted_f1"):
             interval = row[name]["interval"]
             shown = f"{interval[0]:.3f}-{interval[1]:.3f}" if interval else ""
-            data = f"{place}†" if row["seen_by"] else place
-            lines.append(f"| {data} | {name} | {row[name]['value']:.3f} | {shown} | {row['segments']} |")
-    if any(row["seen_by"] for row in card["figures"].values()):
-        lines += ["", "† the weights that it began with, or its teacher, had seen this data."]
-    lines += [
-        "",
-        f"Use: `mer extract --corpora NAME --encoder {folder.name}` (this folder). Licence: that of the base model or",
-        "of the corpora above, whichever allows less. Not for judging people at work, at school, or in clinical or",
-        "legal matters.",
-    ]
-    return "\n".join(lines) + "\n"
+            value = f"{row[name]['value']:.3f}"
+            lines.append(f"| {place}{marks(row)} | {name} | {value} | {shown} | {row['segments']} |")
+    notes = []
+    if any(row["seen_by"] for row in figures.values()):
+        notes.append("† the weights that it began with, or its teacher, had seen this data.")
+    if any(row["leaks"] for row in figures.values()):
+        notes.append(leaks.LEGEND)
+    for place, row in figures.items():
+        if stats.too_few(row["clusters"]):
+            own = f"only {row['clusters']} speakers, dialogues or clips"
+            notes.append(f"{place}: the intervals are drawn from {own}, too few to rely on.")
+    return [*lines, *(["", *notes] if notes else [])]
+
+
+def marks(row: Mapping[str, Any]) -> str:
+    """Return what stands behind a figure's data: that it was seen before, that it rests on a leak."""
+    return ("†" if row["seen_by"] else "") + (leaks.MARK if row["leaks"] else "")

@@ -22,11 +22,12 @@ from mercli.fusion.mixup import mixed_loss
 from mercli.fusion.optimisers import Pace, build
 from mercli.fusion.source import source
 from mercli.fusion.training import Epoch
+from mercli.jobs.audit import Audit
 from mercli.jobs.clips import keeping, kept
 from mercli.jobs.fits import fitting, planning, resuming
 from mercli.jobs.fits.dataset import Data
 from mercli.jobs.fits.watching import watched
-from mercli.jobs.tuned import card
+from mercli.jobs.tuned import card, leaks
 from mercli.rundir import plain, read_lines
 from mercli.types import Clip, FeatureBundle, Modality, Segment, Streams, StreamSettings
 
@@ -156,6 +157,7 @@ def leave(
     parts: Mapping[str, Sequence[Example]],
     tuner: JointTuner,
     figures: Mapping[str, Any],
+    audited: Audit,
 ) -> None:
     """Write each encoder with its card, then the head, after which the training counts as done."""
     from safetensors.torch import save_file
@@ -163,7 +165,7 @@ def leave(
     from mercli.rundir import atomic
 
     body: Any = tuner.changed.body
-    told = {**_card(data, parts, tuner, figures), "head": config.head.name}
+    told = leaks.marked({**_card(data, parts, tuner, figures), "head": config.head.name}, audited)
     for modality, learner in body.learners.items():
         choice = config.recipe.encoders[modality]
         saw = [plain(use) for use in learner.trained_on]
