@@ -13,6 +13,7 @@ from mercli.config_tune import FinetuneConfig
 from mercli.engines import devices
 from mercli.errors import ConfigError
 from mercli.jobs import audit
+from mercli.jobs.features import tuned
 from mercli.jobs.fits import lessons, resuming
 from mercli.jobs.tuned import bodies, leaks, processes, teaching
 from mercli.jobs.tuned import examples as reading
@@ -46,6 +47,7 @@ def finetune(config: FinetuneConfig, resume: Path | None = None) -> Finetuned:
     device = devices.resolve(config.device)
     precision = devices.precision(config.precision, device)
     state = processes.begun(device)
+    config = config.model_copy(update={"encoder": tuned.begun(config.encoder, config.modality)})
     audited = audit.refuse_leaks(config)
     corpora = reading.load(config)
     start = f"what '{config.encoder}' begins with"

@@ -74,7 +74,7 @@ def test_a_tuned_classifier_is_one_of_transformers_with_our_labels(made):
     tuned = job.finetune(config(made, "text", str(made / "bert"), epochs=1))
     network = AutoModelForSequenceClassification.from_pretrained(tuned.encoder)
     assert [network.config.id2label[i] for i in range(7)] == tuned.card["classes"]
-    again = job.finetune(config(made, "text", str(tuned.encoder), epochs=1))  # its own labels need no reset
+    again = job.finetune(config(made, "text", str(tuned.run), epochs=1))  # its own labels need no reset
     assert again.card["base"]["model"] == str(tuned.encoder)
     with pytest.raises(DataError, match="the corpora have neutral, happy") as refused:
         job.finetune(config(made, "text", str(tuned.encoder), classes=("neutral", "happy")))
@@ -297,6 +297,21 @@ def test_what_cannot_be_is_refused_before_a_run_is_made(made, change, said):
     with pytest.raises(ConfigError, match=said):
         job.finetune(config(made, **own))
     assert not (made / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("hf-text", "{run}/encoder"), ("embedded-text", "embedded-text:{run}/encoder")]
+)
+def test_a_tuning_goes_on_from_a_run_as_from_the_encoder_in_it(tmp_path, name, expected):
+    (tmp_path / "encoder").mkdir()
+    card = {"modality": "text", "encoder": {"name": name, "option": "model"}, "trained_on": []}
+    (tmp_path / "encoder" / "card.json").write_text(json.dumps(card))
+    for given in (tmp_path, tmp_path / "encoder"):
+        assert tuned_encoders.begun(str(given), "text") == expected.format(run=tmp_path)
+    with pytest.raises(ConfigError, match="encodes text"):
+        tuned_encoders.begun(str(tmp_path), "audio")
+    for other in ("roberta-base", "resnet18:x.pth", str(tmp_path / "nothing")):
+        assert tuned_encoders.begun(other, "face") == other
 
 
 def test_no_tuned_encoder_in_a_folder_is_told(tmp_path):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mercli.config_tune import OURS
 from mercli.errors import ConfigError, DataError
 
 CARD = "card.json"
@@ -41,6 +42,26 @@ def opened(given: str) -> tuple[Path, dict[str, Any]]:
     """Return the folder of a tuned encoder, named itself or by its run, and its card; raises ``DataError``."""
     folder = _folder(Path(given).expanduser())
     return folder, _card(folder)
+
+
+def begun(given: str, modality: str) -> str:
+    """Return how a tuning names the tuned encoder that it goes on from; what is none, it names as it is given.
+
+    Raises ``ConfigError`` for an encoder of another modality.
+    """
+    folder = _folder(Path(given).expanduser())
+    if not (folder / CARD).is_file():
+        return given
+    card = _card(folder)
+    if card["modality"] != modality:
+        raise ConfigError(f"'{given}' encodes {card['modality']}", f"mer finetune {card['modality']} ...")
+    return named(folder, card)
+
+
+def named(folder: Path, card: Mapping[str, Any]) -> str:
+    """Return the name by which the tuned encoder of a folder, with its card, is tuned."""
+    name = card["encoder"]["name"]
+    return f"{name}:{folder}" if name in OURS else str(folder)
 
 
 def _folder(given: Path) -> Path:

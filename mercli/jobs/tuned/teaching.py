@@ -177,9 +177,9 @@ def _by_encoder(teacher: Teacher, asked: Asked) -> tuple[dict[str, list[float]],
     from mercli.tuning.network import Tuned
     from mercli.tuning.scoring import answers
 
-    name, folder = teacher.card["encoder"]["name"], str(teacher.place)
+    folder = str(teacher.place)
     values = {
-        **teacher.card["recipe"], "encoder": folder if name.startswith("hf-") else f"{name}:{folder}",
+        **teacher.card["recipe"], "encoder": tuned.named(teacher.place, teacher.card),
         "data": asked.data, "corpora": list(asked.held), "exclude": [], "revision": None, "weights": None,
         "reset_classifier": False, "lora": {}, "distill": {},
     }  # fmt: skip
