@@ -13,8 +13,9 @@ from mercli.config import Recipe
 from mercli.errors import ConfigError, DataError, MerError, MissingExtra
 from mercli.fusion import bundle as bundles
 from mercli.fusion import packed
-from mercli.jobs.features import encoding, graphs
+from mercli.jobs.features import encoding, graphs, nearby
 from mercli.jobs.predict import bundle_folder
+from mercli.log import logger
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def verify(name: str) -> Checked:
         obstacles.append(f"head: {fault.message}")
     except MerError as fault:
         return Checked(name, None, (*faults, fault.message), (), {})
-    encoders = {m: _encoder(card, m, files.get(f"{m}{packed.GRAPH}")) for m in card.dims}
+    recipe = nearby.recipe(card, path)
+    encoders = {m: _encoder(card, recipe, m, files.get(f"{m}{packed.GRAPH}")) for m in card.dims}
     obstacles += [f"{m}: {found['why']}" for m, found in encoders.items() if not found["usable"]]
     return Checked(name, card.name, tuple(faults), tuple(obstacles), encoders)
 
@@ -84,15 +86,16 @@ def _numbers(bundle: bundles.Bundle) -> Iterator[str]:
             yield f"the prior '{name}' is no distribution over {len(bundle.card.scheme.names)} classes"
 
 
-def _encoder(card: bundles.BundleCard, modality: str, graph: bytes | None) -> dict[str, Any]:
+def _encoder(card: bundles.BundleCard, recipe: Recipe, modality: str, graph: bytes | None) -> dict[str, Any]:
     """Return whether one encoder of the recipe can be built here and makes the features the head was trained on.
 
     ``graph``: what an ONNX bundle has in the place of its network.
     """
-    choice = Recipe.model_validate(card.recipe).encoders.get(modality)  # type: ignore[call-overload]
+    choice = recipe.encoders.get(modality)  # type: ignore[call-overload]
     found = {"name": choice.name if choice else None, "key": card.keys.get(modality), "usable": False, "hint": None}
     try:
-        built = encoding.build(Recipe.model_validate(card.recipe), [modality])
+        with nearby.explained(card):
+            built = encoding.build(recipe, [modality])
         if choice is None:
             raise DataError("the recipe names no encoder")
         bundles.check_keys(replace(card, keys={modality: card.keys.get(modality, "")}), built.keys)
@@ -109,8 +112,9 @@ def _encoder(card: bundles.BundleCard, modality: str, graph: bytes | None) -> di
 def pack(name: str, target: Path | None) -> Path:
     """Write a bundle as one ``.mer`` file, the same bytes every time; return its path.
 
-    By default it is named by the bundle and lies in the folder where the command runs. Raises ``DataError`` for a
-    damaged bundle, ``ConfigError`` where the file exists.
+    By default it is named by the bundle and lies in the folder where the command runs. Encoders that lie in folders of
+    their own are named in a warning: they are not packed. Raises ``DataError`` for a damaged bundle, ``ConfigError``
+    where the file exists.
     """
     path = bundle_folder(name)
     card = bundles.load(path).card
@@ -122,4 +126,7 @@ def pack(name: str, target: Path | None) -> Path:
     if target.exists():
         raise ConfigError(f"'{target}' exists, expected a new file name", f"rm '{target}'")
     packed.write(target, packed.read(path))
+    if needed := nearby.outside(card):
+        places = ", ".join(f"'{place}' ({modality})" for modality, place in needed)
+        logger.warning("not in the file: %s; take it along by the same path, beside '%s' or above", places, target.name)
     return target

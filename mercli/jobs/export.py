@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mercli import __version__
-from mercli.config import PredictConfig, Recipe
+from mercli.config import PredictConfig
 from mercli.errors import ConfigError, DataError
 from mercli.fusion import bundle as bundles
 from mercli.fusion import exported, packed, readout
 from mercli.graphs import int8
 from mercli.jobs.clips import items
 from mercli.jobs.clips.cutting import Piece
-from mercli.jobs.features import encoding, graphs
+from mercli.jobs.features import encoding, graphs, nearby
 from mercli.jobs.predict import Predictor, bundle_folder
 from mercli.log import logger
 from mercli.types import Feature, FeatureBundle, Streams, StreamSettings, Transcript
@@ -94,7 +94,8 @@ def export(
     head = exported.graph(material.bundle.head, material.bundle.stats, card.dims)
     contents = {"head": head, **{m: content for m, (content, _) in made.items()}}
     twin = bundles.of_graphs(card, contents)
-    own = graphs.installed(encoding.build(Recipe.model_validate(card.recipe), material.encoders.encoders), twin.graphs)
+    recipe = nearby.recipe(card, bundle_folder(name))
+    own = graphs.installed(encoding.build(recipe, material.encoders.encoders), twin.graphs)
     parts = {
         m: Part(material.encoders.names[m], precision, len(content), *_compared(m, material, own))
         for m, (content, precision) in made.items()
@@ -102,7 +103,7 @@ def export(
     parts |= {m: Part(material.encoders.names[m], why=why) for m, why in staying.items()}
     parts["head"], same = _answers(material, twin, own, len(head))
     _check(parts, allow_drift)
-    card = _card(name, card, parts)
+    card = replace(_card(name, card, parts), recipe=nearby.portable(recipe, output).model_dump())
     bundles.save_graphs(output, card, contents, _readme(name, card))
     return Exported(output, card.name, parts, len(same), sum(same), shown)
 

@@ -17,7 +17,7 @@ from mercli.features.seeds import checkpoints
 from mercli.fusion import bundle as bundles
 from mercli.fusion.batch import Statistics
 from mercli.fusion.packed import SUMS
-from mercli.jobs.features import encoding
+from mercli.jobs.features import encoding, nearby
 from mercli.labels import CANONICAL, POLICIES, narrowed, policy_name
 from mercli.log import logger
 from mercli.types import LabelScheme
@@ -81,7 +81,7 @@ def import_(
         name=f"{system}-{checkpoint.stem}",
         scheme=scheme,
         policy=_policy(scheme),
-        recipe=recipe.model_dump(),
+        recipe=nearby.portable(recipe, output).model_dump(),
         keys=dict(encoders.keys),
         dims=dict(seed.dims),
         head={"name": seed.name, "version": registry.get("heads", seed.name).version, "options": dict(seed.options)},

@@ -19,7 +19,7 @@ from mercli.jobs.answers import deciding
 from mercli.jobs.clips.cutting import Medium, Piece, Source, Window, length, pieces
 from mercli.jobs.clips.items import Item
 from mercli.jobs.clips.transcripts import Finder, given_text, speech, trusted
-from mercli.jobs.features import encoding, graphs
+from mercli.jobs.features import encoding, graphs, nearby
 from mercli.types import FeatureBundle, Prediction, Transcript, Word
 
 SHIPPED = "embedded"
@@ -173,14 +173,15 @@ def _groups(config: PredictConfig) -> list[_Group]:
     by_recipe: dict[tuple[str, ...], list[bundles.Bundle]] = {}
     for name in config.model:
         bundle = bundles.load(bundle_folder(name))
-        text = Recipe.model_validate(bundle.card.recipe).model_dump_json()
+        text = nearby.recipe(bundle.card, bundle_folder(name)).model_dump_json()
         networks = [f"{modality} {bundles.sha256(content)}" for modality, content in bundle.graphs.items()]
         by_recipe.setdefault((text, *networks), []).append(bundle)
     groups = []
     for (text, *_), members in by_recipe.items():
         recipe = Recipe.model_validate_json(text)
         modalities = sorted({m for b in members for m in b.card.dims}, key=["audio", "face", "text"].index)
-        encoders = encoding.build(recipe, modalities, _device(config, members[0]))
+        with nearby.explained(members[0].card):
+            encoders = encoding.build(recipe, modalities, _device(config, members[0]))
         for bundle in members:
             bundles.check_keys(bundle.card, encoders.keys)
         encoders = graphs.installed(encoders, members[0].graphs)

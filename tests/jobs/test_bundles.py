@@ -421,7 +421,7 @@ def test_avtcas_checkpoint_brings_its_own_trunk_and_calm_is_a_class_of_its_own(p
     assert bundle.card.policy.endswith("calm=own")
     own = load_file(tmp_path / "made-face.safetensors")
     assert set(own) == set(lively().state_dict())
-    assert bundle.card.recipe["encoders"]["face"]["options"]["weights"] == str(tmp_path / "made-face.safetensors")
+    assert bundle.card.recipe["encoders"]["face"]["options"]["weights"] == "made-face.safetensors"
     batch = vectors(dict(bundle.card.dims), rows=15)
     same(scores(bundle, batch), seeds_scores(avtca_import, reference_state, avtca_import.CLASSES, batch))
     assert bundling.verify(str(made.bundle)).obstacles == ()

@@ -24,7 +24,7 @@ from mercli.fusion import readout  # noqa: E402
 from mercli.fusion.batch import Examples, Statistics, collate  # noqa: E402
 from mercli.jobs import end_to_end as job  # noqa: E402
 from mercli.jobs.extract import extract  # noqa: E402
-from mercli.jobs.features import encoding, tuned  # noqa: E402
+from mercli.jobs.features import encoding, nearby, tuned  # noqa: E402
 from mercli.jobs.fits import dataset, resuming  # noqa: E402
 from mercli.jobs.tuned import joining, learners  # noqa: E402
 from mercli.labels import CANONICAL  # noqa: E402
@@ -91,11 +91,12 @@ def test_the_bundle_answers_what_was_trained(run):
     """From stored features of the encoders that were saved, and from streams through those that learned."""
     folder, tuner = run
     bundle = bundles.load(folder / "bundle")
-    own = {str(folder / "encoders" / modality) for modality in ("audio", "face")}
+    own = {f"./encoders/{modality}" for modality in ("audio", "face")}  # the run's folder may be moved as a whole
     assert {one["options"]["model"] for one in bundle.card.recipe["encoders"].values() if one["options"]} == own
     assert all(not table.any() for table in bundle.stats.mean.values())
     told = {row["id"]: row["scores"] for row in read_lines(folder / "predictions.jsonl")}
-    config = configs.validate(configs.TrainConfig, {**_written(folder), "recipe": bundle.card.recipe}, "bundle")
+    recipe = nearby.recipe(bundle.card, folder / "bundle")
+    config = configs.validate(configs.TrainConfig, {**_written(folder), "recipe": recipe}, "bundle")
     data = dataset.load(config)
     tests = joining.examples(config, data, [("meld", "test")], ("audio", "face"), encoding.build(
         config.recipe, config.modalities).settings)  # fmt: skip

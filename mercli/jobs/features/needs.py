@@ -15,6 +15,7 @@ from mercli.features.hub import STATES
 from mercli.fusion import bundle as bundles
 from mercli.fusion import packed
 from mercli.jobs import checking
+from mercli.jobs.features import nearby
 from mercli.jobs.predict import SHIPPED, bundle_folder
 
 Kind = Literal["hub", "folder", "file", "whisper", "shipped"]
@@ -136,7 +137,7 @@ def _of_bundles(names: Any) -> Iterator[Need]:
         path = bundle_folder(name)
         card = bundles.read_card(path, packed.read(path))
         yield Need("shipped" if name == SHIPPED else "folder", name, used_by=("bundle",))
-        yield from _of_recipe(Recipe.model_validate(card.recipe), tuple(card.dims))
+        yield from _of_recipe(nearby.recipe(card, path), tuple(card.dims))
 
 
 def _of_tuning(keys: Mapping[str, Any]) -> Iterator[Need]:

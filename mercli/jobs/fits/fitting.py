@@ -23,6 +23,7 @@ from mercli.fusion.checkpoint import Checkpoint, fingerprint
 from mercli.fusion.losses import positive_weights
 from mercli.fusion.source import Source, source
 from mercli.fusion.training import Epoch
+from mercli.jobs.features import nearby
 from mercli.jobs.fits import covering
 from mercli.jobs.fits.dataset import Data
 from mercli.jobs.fits.lessons import TEACHER, Lesson
@@ -241,7 +242,7 @@ def save(folder: Path, config: FitConfig, data: Data, fitted: Fitted, train: Seq
         name=f"{config.head.name}-on-{'+'.join(name for name, _ in train)}",
         scheme=data.scheme,
         policy=data.policy,
-        recipe=config.recipe.model_dump() | {"precision": data.precision},
+        recipe=nearby.portable(config.recipe, folder).model_dump() | {"precision": data.precision},
         keys=data.keys,
         dims=data.dims,
         head={

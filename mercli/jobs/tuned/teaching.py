@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mercli import config as configs
 from mercli import log
-from mercli.config import Recipe, TrainConfig
+from mercli.config import TrainConfig
 from mercli.config_fit import Distill
 from mercli.config_tune import FinetuneConfig
 from mercli.contracts import TrainedOn
@@ -23,7 +23,7 @@ from mercli.features.seeds import checkpoints
 from mercli.fusion import bundle as bundles
 from mercli.fusion import packed
 from mercli.fusion.calibration import log_frequencies
-from mercli.jobs.features import tuned
+from mercli.jobs.features import nearby, tuned
 from mercli.jobs.fits import dataset, fitting, lessons
 from mercli.jobs.fits.lessons import Lesson
 from mercli.jobs.predict import bundle_folder
@@ -154,9 +154,10 @@ def _by_bundle(teacher: Teacher, asked: Asked) -> tuple[dict[str, list[float]], 
     card = teacher.bundle.card
     values = {
         "corpora": list(asked.held), "data": asked.data, "scheme": asked.scheme, "classes": teacher.classes,
-        "recipe": Recipe.model_validate(card.recipe), "modalities": list(card.dims),
+        "recipe": nearby.recipe(card, teacher.place), "modalities": list(card.dims),
     }  # fmt: skip
-    data = dataset.load(configs.validate(TrainConfig, values, f"teacher '{teacher.place}'"))
+    with nearby.explained(card):
+        data = dataset.load(configs.validate(TrainConfig, values, f"teacher '{teacher.place}'"))
     bundles.check_keys(card, data.keys)
     parts: list[fitting.Part] = [(name, None) for name in asked.held]
     numbers = fitting.of_bundle(teacher.bundle).log_probabilities(data, parts)
