@@ -35,7 +35,8 @@ class BundleCard:
 
     ``temperature`` is that of all classes; ``temperatures`` (K,) are each label's, where many may hold. ``held_prior``:
     the class frequencies (K,) that the head's logits hold where nothing balanced its training. ``graphs``
-    {part: precision}: what of an ONNX bundle is a graph.
+    {part: precision}: what of an ONNX bundle is a graph. ``trained_on``: what the head learned from,
+    ``encoders_trained_on`` {modality: uses} what each encoder says of itself; bundles of old do not tell.
     """
 
     name: str
@@ -52,6 +53,7 @@ class BundleCard:
     held_prior: tuple[float, ...] = ()
     temperatures: tuple[float, ...] = ()
     graphs: Mapping[str, str] = field(default_factory=dict)
+    encoders_trained_on: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     format: int = FORMAT
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from mercli.errors import ConfigError, DataError, MerError
 from mercli.features import hub
 from mercli.features.seeds import checkpoints
 from mercli.fusion import bundle as bundles
+from mercli.fusion import provenance
 from mercli.fusion.batch import Statistics
 from mercli.fusion.packed import SUMS
 from mercli.jobs.features import encoding, nearby
@@ -88,6 +89,7 @@ def import_(
         temperature=1.0,
         priors={"uniform": [1 / len(own)] * len(own)},
         trained_on=_trained_on(trained_on),
+        encoders_trained_on={m: [asdict(use) for use in encoders.encoders[m].trained_on] for m in seed.dims},
         facts={
             "mercli": __version__, "imported_from": SYSTEMS[system][1], "checkpoint": checkpoint.name,
             "sha256": read.sha256, "outputs": list(own), "calibrated": False,
@@ -223,13 +225,12 @@ def _trained_on(told: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _readme(card: bundles.BundleCard) -> str:
-    trained = ", ".join(f"{use['corpus']} ({use['split']})" for use in card.trained_on)
     return (
         f"# {card.name}\n\n"
         f"The checkpoint `{card.facts['checkpoint']}` of {card.facts['imported_from']}, imported by mercli "
         f"{card.facts['mercli']}; sha256 {card.facts['sha256']}.\n\n"
         f"Predicts {', '.join(card.scheme.names)} ({card.policy}) with the head `{card.head['name']}` over "
-        f"{', '.join(card.dims)}. Trained on: {trained}. Not calibrated (temperature 1). The weights' licence "
-        f"is their authors'.\n\n"
+        f"{', '.join(card.dims)}. Trained on: {provenance.named(card.trained_on)}. Not calibrated (temperature 1). "
+        f"{provenance.of_encoders(card)} The weights' licence is their authors'.\n\n"
         f"    mer predict CLIP --model PATH-OF-THIS-FOLDER\n"
     )

@@ -17,6 +17,7 @@ from mercli.contracts import Engine
 from mercli.errors import MerError, PartialError
 from mercli.jobs import audit
 from mercli.jobs.fits import comparing, costing, covering, fitting, planning, resuming, rounds, systems, transfer
+from mercli.jobs.fits.saving import save
 from mercli.results import encoders, scored
 from mercli.types import Prediction
 
@@ -191,7 +192,7 @@ def _save(folder: Path, config: LocoConfig, outcomes: Sequence[rounds.Outcome], 
     best = max(fits, key=lambda task: max(epoch.score for epoch in fits[task].epochs))
     data = rounds.given(config, best.learn, best.apart)[1]
     learn: list[fitting.Part] = [(name, "train") for name in best.learn]
-    fitting.save(folder, config, data, fits[best], learn, {**facts, "seed": best.seed})
+    save(folder, config, data, fits[best], learn, {**facts, "seed": best.seed})
 
 
 def _result(run: Path, config: LocoConfig, own: Systems, made: _Made, against: Path | None) -> Loco:

@@ -18,6 +18,7 @@ from mercli.contracts import Engine
 from mercli.fusion.conditions import parsed
 from mercli.jobs import audit
 from mercli.jobs.fits import comparing, costing, covering, dataset, fitting, folding, lessons, planning, resuming
+from mercli.jobs.fits.saving import save
 from mercli.jobs.tuned import joining, teaching
 from mercli.labels import FIGURES
 from mercli.results import scored
@@ -108,7 +109,7 @@ def _save(
         tested = fold.scores if len(folds) > 1 else scores
         told = {name: scored.rounded(score[main]) for name, score in tested.items()}
         learned = replace(fold.data, corpora=_apart(settings, number)[0].corpora)  # priors are of what was learned
-        fitting.save(folder, config, learned, fold.best, learn, {"seed": fold.seed, f"test_{main}": told})
+        save(folder, config, learned, fold.best, learn, {"seed": fold.seed, f"test_{main}": told})
 
 
 @dataclass(frozen=True, eq=False)

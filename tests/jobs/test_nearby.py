@@ -13,6 +13,7 @@ pytest.importorskip("transformers")
 from mercli import config
 from mercli.config import Choice, Recipe
 from mercli.fusion import bundle as bundles
+from mercli.fusion import packed
 from mercli.jobs import train as fusion
 from mercli.jobs.export import EXAMPLE
 from mercli.jobs.extract import extract
@@ -148,3 +149,22 @@ def test_a_model_of_the_hub_is_never_taken_for_a_folder_above_a_bundle(monkeypat
         temperature=1.0, priors={}, trained_on=[],
     )  # fmt: skip
     assert nearby.recipe(card, tmp_path / "bundle") == recipe
+
+
+def test_card_readme_and_listing_tell_what_each_encoder_was_trained_on(mer, whole):
+    folder = whole[0] / whole[1] / "bundle"
+    card = bundles.load(folder).card
+    assert [use["corpus"] for use in card.trained_on] == ["made:one"]
+    assert card.encoders_trained_on == {"audio": [], "text": SEEN}
+    told = "audio on nothing; text on meld (train, dev), iemocap (train, dev)."
+    assert told in (folder / "README.md").read_text()
+    shown = mer("bundle", "show", folder).out
+    assert "text encoder trained on\tmeld (train, dev), iemocap (train, dev)" in shown
+    assert "audio encoder trained on\tnothing that it tells" in shown
+
+
+def test_a_bundle_of_old_that_tells_nothing_of_its_encoders_is_read(copy):
+    raw = json.loads((copy / "bundle.json").read_text())
+    del raw["encoders_trained_on"]
+    files = {**packed.read(copy), "bundle.json": json.dumps(raw).encode()}
+    assert bundles.read_card(copy, files).encoders_trained_on == {}

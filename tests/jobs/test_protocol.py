@@ -13,7 +13,7 @@ from mercli.errors import DataError, PluginError
 from mercli.fusion import bundle as bundles
 from mercli.jobs import loco, train
 from mercli.jobs.extract import extract
-from mercli.jobs.fits import dataset, fitting
+from mercli.jobs.fits import dataset, fitting, saving
 from mercli.jobs.prepare import prepare
 from mercli.labels import CANONICAL
 from mercli.rundir import read_lines
@@ -239,6 +239,6 @@ def test_answers_are_under_a_uniform_prior_whether_or_not_training_was_balanced(
             held = np.exp(replace(fitted, held_prior=()).log_probabilities(data, part)) / np.asarray(fitted.held_prior)
             np.testing.assert_allclose(answers, held / held.sum(1, keepdims=True), rtol=1e-9)
         assert bool(fitted.held_prior) == (told == "false")
-        fitting.save(tmp_path / told, fit, data, fitted, [("one", "train")], {})
+        saving.save(tmp_path / told, fit, data, fitted, [("one", "train")], {})
         again = bundles.load(tmp_path / told).log_probabilities(data.examples(part).bundles)
         np.testing.assert_allclose(np.exp(again), answers, atol=1e-5)

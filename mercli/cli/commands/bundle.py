@@ -47,6 +47,8 @@ def show(bundle: Bundle, json: Json = False, quiet: Quiet = False, verbose: Verb
 
 
 def _rows(found: dict[str, Any]) -> list[list[str]]:
+    from mercli.fusion import provenance
+
     scheme, recipe = found["scheme"], found["recipe"]
     rows = [
         ["name", found["name"]],
@@ -62,7 +64,9 @@ def _rows(found: dict[str, Any]) -> list[list[str]]:
         rows.append(["ONNX graphs", _pairs(found["graphs"])])
     rows.append(["recipe", _pairs({key: value for key, value in recipe.items() if key != "encoders"})])
     rows += [[f"prior {name}", ", ".join(f"{p:.3f}" for p in values)] for name, values in found["priors"].items()]
-    rows.append(["trained on", ", ".join(f"{use['corpus']} ({use['split']})" for use in found["trained_on"])])
+    rows.append(["trained on", provenance.named(found["trained_on"])])
+    for m, uses in found["encoders_trained_on"].items():
+        rows.append([f"{m} encoder trained on", provenance.named(uses) or "nothing that it tells"])
     rows += [[name, str(value)] for name, value in found["facts"].items()]
     return [*rows, ["bytes", str(found["bytes"])]]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mercli import __version__, log, registry
+from mercli import log, registry
 from mercli.config import FitConfig
 from mercli.contracts import Batch
 from mercli.engines.devices import resolve
@@ -23,10 +22,9 @@ from mercli.fusion.checkpoint import Checkpoint, fingerprint
 from mercli.fusion.losses import positive_weights
 from mercli.fusion.source import Source, source
 from mercli.fusion.training import Epoch
-from mercli.jobs.features import nearby
 from mercli.jobs.fits import covering
 from mercli.jobs.fits.dataset import Data
-from mercli.jobs.fits.lessons import TEACHER, Lesson
+from mercli.jobs.fits.lessons import Lesson
 from mercli.jobs.fits.planning import adjusts, balances, evens, held_prior, schedule
 from mercli.jobs.fits.resuming import Place
 from mercli.jobs.fits.watching import watched
@@ -233,61 +231,6 @@ def seen(data: Data, corpus: str, split: str | None) -> list[str]:
         for modality, uses in data.trained_on.items()
         if any(use.corpus == identity and (split is None or use.split in (split, "all")) for use in uses)
     ]
-
-
-def save(folder: Path, config: FitConfig, data: Data, fitted: Fitted, train: Sequence[Part], facts: Any) -> None:
-    """Write the bundle of a fitted head, with its card; it is named by what it is, so that twice is the same bytes."""
-    used = _priors(data, [name for name, _ in train])
-    card = bundles.BundleCard(
-        name=f"{config.head.name}-on-{'+'.join(name for name, _ in train)}",
-        scheme=data.scheme,
-        policy=data.policy,
-        recipe=nearby.portable(config.recipe, folder).model_dump() | {"precision": data.precision},
-        keys=data.keys,
-        dims=data.dims,
-        head={
-            "name": config.head.name,
-            "version": registry.get("heads", config.head.name).version,
-            "options": config.head.options,
-        },
-        temperature=1.0 if isinstance(fitted.temperature, tuple) else fitted.temperature,
-        temperatures=fitted.temperature if isinstance(fitted.temperature, tuple) else (),
-        priors={"train": np.mean(list(used.values()), 0).tolist(), **used} if used else {},
-        trained_on=[*_learned_from(data, train), *_taught(data)],
-        facts={"mercli": __version__, **facts},
-        held_prior=fitted.held_prior,
-    )
-    bundles.save(folder, card, fitted.head, fitted.stats, _readme(card, facts))
-
-
-def _learned_from(data: Data, train: Sequence[Part]) -> Iterator[dict[str, Any]]:
-    """Yield the parts by which corpora they are, whatever those are called here."""
-    for name, split in train:
-        yield {"corpus": data.corpora[name].identity, "split": split or "all"}
-
-
-def _taught(data: Data) -> list[dict[str, Any]]:
-    """Return what a teacher of the head has seen."""
-    return [asdict(use) for use in data.trained_on.get(TEACHER, ())]
-
-
-def _priors(data: Data, corpora: Sequence[str]) -> dict[str, list[float]]:
-    """Return the class frequencies of these corpora, none where labels are no classes."""
-    if data.scheme.kind != "one-of":
-        return {}
-    return {name: np.exp(data.corpora[name].log_prior(len(data.scheme.names))).tolist() for name in corpora}
-
-
-def _readme(card: bundles.BundleCard, facts: Any) -> str:
-    trained = ", ".join(f"{use['corpus']} ({use['split']})" for use in card.trained_on)
-    return (
-        f"# {card.name}\n\n"
-        f"Predicts {', '.join(card.scheme.names)} ({card.policy}) with the head `{card.head['name']}` over "
-        f"{', '.join(card.dims)}.\n\n"
-        f"Trained on {trained}. Epoch and temperature were chosen on the dev splits of the same corpora.\n\n"
-        f"    mer predict CLIP --model PATH-OF-THIS-FOLDER\n\n"
-        f"Facts: `{facts}`\n"
-    )
 
 
 def epoch_rows(fitted: Fitted, **where: Any) -> Iterator[dict[str, Any]]:
