@@ -63,7 +63,7 @@ def plain(config: FinetuneConfig, tuner: Tuner, held: list[Example]) -> Any:
 
     def run() -> None:
         for batch in ready:
-            inputs = {name: value for name, value in batch.items() if name not in ("ids", "labels")}
+            inputs = {name: value for name, value in batch.items() if name not in ("names", "labels")}
             loss(tuned(**inputs), batch["labels"], config.loss, weights).backward()
             torch.nn.utils.clip_grad_norm_(tuned.parameters(), 1.0)
             optimiser.step()
